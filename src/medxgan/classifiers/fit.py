@@ -1,0 +1,184 @@
+"""Training a classifier from labelled images."""
+
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medxgan.classifiers.architectures import build_architecture
+from medxgan.classifiers.evaluation import (
+    EVALUATION_BATCH,
+    LabelledImages,
+    check_labelled,
+    evaluate_classifier,
+)
+from medxgan.classifiers.outputs import as_rows, class_logits, raw_outputs
+from medxgan.classifiers.pupil import Pupil, balanced_loss, class_weights, labels_of
+from medxgan.classifiers.temperature import best_temperature, divide_last_layer
+from medxgan.classifiers.torch_module import TorchClassifier, intensity_affine
+from medxgan.errors import ClassifierError
+from medxgan.types import ClassifierSpec
+
+FITTED_OUTPUTS = ("logits", "binary_logit")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch of training reached.
+
+    Attributes:
+        number: 1, 2, ...
+        train_loss: smoothed, class-balanced cross-entropy on augmented images, nats.
+        validation_loss: the same on validation images as they are.
+        validation_accuracy: share of validation images classified rightly.
+        best: whether the validation loss is the lowest so far; these weights are kept.
+    """
+
+    number: int
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    best: bool
+
+
+def fit_classifier(
+    train: LabelledImages,
+    validation: LabelledImages,
+    test: LabelledImages | None = None,
+    *,
+    spec: ClassifierSpec,
+    arch: str = "cnn",
+    epochs: int = 30,
+    patience: int = 6,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    device: torch.device | None = None,
+    bf16: bool = False,
+    data_name: str | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> TorchClassifier:
+    """Train a network; keep the weights that do best on the validation set.
+
+    AdamW on one cycle of the learning rate; cross-entropy with label smoothing, every class
+    weighted alike whatever its share; images augmented; the moving average of the weights is what
+    is validated and kept. At the end the temperature that suits the validation set best (Guo et
+    al., ICML 2017) is folded into the last layer. The same seed gives the same weights on a CPU.
+
+    Args:
+        train: images to learn from.
+        validation: images that decide when to stop, from other patients.
+        test: images that only the finished classifier is judged on.
+        spec: what the classifier shall take and give; ``output`` ``logits`` or ``binary_logit``.
+        arch: a name that ``build_architecture`` knows.
+        epochs: passes over ``train``, at most.
+        patience: epochs without a better validation loss, after which training stops.
+        batch_size: images a step, about.
+        learning_rate: the highest of the cycle.
+        seed: of the initial weights, the order of images, and the augmentation.
+        device: where to train; the CPU if none is given.
+        bf16: bfloat16 convolutions: faster, rounded.
+        data_name: kept in ``measured``, so that the file says what it was trained on.
+        on_epoch: called after each epoch.
+
+    Returns:
+        The classifier; its ``measured`` holds ``arch``, ``data``, ``seed``, ``epochs``,
+        ``best_epoch``, ``temperature``, ``train_images``, and ``validation`` and ``test`` as
+        ``evaluate_classifier`` gives them (``test`` None without such a set).
+
+    Raises:
+        ClassifierError: unknown architecture, an output that cannot be fitted, or a loss that is
+            no longer finite.
+        DataError: a set is empty, shows one class only, or has labels outside ``spec``.
+    """
+    if spec.output not in FITTED_OUTPUTS:
+        raise ClassifierError(
+            f"a classifier can be fitted for output {' or '.join(FITTED_OUTPUTS)}, "
+            f"got '{spec.output}'"
+        )
+    for name, number in (("epochs", epochs), ("patience", patience), ("batch_size", batch_size)):
+        if number < 1:
+            raise ClassifierError(f"{name} must be at least 1, got {number}")
+    check_labelled(train, spec, "training")
+    check_labelled(validation, spec, "validation")
+    if test is not None:
+        check_labelled(test, spec, "test")
+    device = device or torch.device("cpu")
+    truth = labels_of(validation)
+    weight = class_weights(labels_of(train), spec.outputs)
+    steps = max(1, round(len(train) / batch_size))
+    number, best = 0, _Best()
+
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        network = build_architecture(arch, spec.channels, spec.size, raw_outputs(spec))
+        pupil = Pupil(
+            network.to(device),
+            spec,
+            weight=weight,
+            total_steps=epochs * steps,
+            learning_rate=learning_rate,
+            seed=seed,
+            bf16=bf16,
+        )
+        while number < epochs and number - best.epoch < patience:
+            number += 1
+            train_loss = pupil.learn(train, steps)
+            logits = _logits(pupil.averaged, validation, spec, device)
+            loss = balanced_loss(logits, truth, weight).item()
+            if not np.isfinite(train_loss + loss):
+                raise ClassifierError(
+                    f"training diverged in epoch {number}: the loss is not finite; "
+                    f"lower learning_rate (now {learning_rate:g}), and check the images for NaN"
+                )
+            better = loss < best.loss
+            if better:
+                best = _Best(loss, number, deepcopy(pupil.averaged.state_dict()))
+            if on_epoch is not None:
+                accuracy = (logits.argmax(1) == truth).float().mean().item()
+                on_epoch(Epoch(number, train_loss, loss, accuracy, better))
+
+    pupil.averaged.load_state_dict(best.weights)
+    logits = _logits(pupil.averaged, validation, spec, device)
+    temperature = best_temperature(logits, truth, weight)
+    divide_last_layer(pupil.averaged, temperature)
+    classifier = TorchClassifier(pupil.averaged, spec, arch)
+    classifier.measured = {
+        "arch": arch,
+        "data": data_name,
+        "seed": seed,
+        "epochs": number,
+        "best_epoch": best.epoch,
+        "temperature": temperature,
+        "train_images": len(train),
+        "validation": evaluate_classifier(classifier, validation),
+        "test": None if test is None else evaluate_classifier(classifier, test),
+    }
+    return classifier
+
+
+@dataclass(frozen=True)
+class _Best:
+    loss: float = math.inf
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def _logits(
+    module: nn.Module, view: LabelledImages, spec: ClassifierSpec, device: torch.device
+) -> Tensor:
+    """Logits ``[N, K]`` of all images of ``view``, on the CPU."""
+    scale, offset = intensity_affine(spec, device)
+
+    def batch_logits(indices: NDArray[np.intp]) -> Tensor:
+        raw = module(view.images(indices).to(device) * scale + offset)
+        return class_logits(as_rows(raw, spec, len(indices)), spec.output).cpu()
+
+    parts = np.array_split(np.arange(len(view)), -(-len(view) // EVALUATION_BATCH))
+    with torch.no_grad():
+        return torch.cat([batch_logits(indices) for indices in parts])

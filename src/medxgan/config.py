@@ -1,0 +1,220 @@
+"""Settings of a training run: sections, presets, TOML in and out, ``--set section.name=value``."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from medxgan.errors import ConfigError, nearest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetworkSettings(_Section):
+    """Sizes of generator, encoder and discriminator. A stream's width doubles as its map halves."""
+
+    structure_code: int = Field(256, ge=1, description="dimensions of z1")
+    pathology_code: int = Field(32, ge=1, description="dimensions of z2")
+    base_width: int = Field(48, ge=4, description="channels at half the image size")
+    maximum_width: int = Field(128, ge=4, description="channels never exceed this")
+
+
+class LossSettings(_Section):
+    """Weights of the terms of the generator's and encoder's loss (0 switches a term off)."""
+
+    adversarial: float = Field(1.0, ge=0)
+    reconstruction: float = Field(40.0, ge=0, description="L1 of reconstruction against image")
+    classification: float = Field(0.5, ge=0, description="frozen classifier on what is generated")
+    transfer: float = Field(1.0, ge=0, description="classifier and D on the transferred image")
+    preservation: float = Field(4.0, ge=0, description="L1 of positive against negative image")
+    prior: float = Field(4e-4, ge=0, description="KL divergence of the codes to N(0, I)")
+    gradient_penalty: float = Field(1.0, ge=0, description="gamma of R1")
+    gradient_penalty_interval: int = Field(16, ge=1, description="steps between penalties")
+
+
+class OptimiserSettings(_Section):
+    """Adam; the learning rate rises at first, stays, and falls to a tenth over the last part."""
+
+    learning_rate: float = Field(5e-4, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="beta1 of generator and encoder")
+    discriminator_momentum: float = Field(0.5, ge=0, lt=1, description="beta1 of the discriminator")
+    beta2: float = Field(0.99, ge=0, lt=1)
+    warm_up: int = Field(3_000, ge=0, description="images over which the rate rises")
+    decay_from: float = Field(0.6, ge=0, le=1, description="share of the run at a constant rate")
+    ema_half_life: float = Field(5_000, gt=0, description="images after which a weight counts half")
+
+
+class AugmentSettings(_Section):
+    """Adaptive discriminator augmentation (Karras et al. 2020, arXiv 2006.06676)."""
+
+    target: float = Field(0.6, description="wanted mean of sign(D(real)); p rises above it")
+    images_to_full: float = Field(200_000, gt=0, description="images in which p may go from 0 to 1")
+    maximum: float = Field(0.8, ge=0, le=1, description="p never exceeds this")
+
+
+class VariationSettings(_Section):
+    """Random changes of training images, so that a small set teaches more."""
+
+    chance: float = Field(0.5, ge=0, le=1, description="probability of each kind of change")
+    flip: bool = Field(True, description="mirror left-right; off where laterality matters")
+    shift: float = Field(0.03, ge=0, le=0.5, description="fraction of the width")
+    turn: float = Field(0.08, ge=0, description="radians")
+    scale: float = Field(0.05, ge=0, lt=1)
+    contrast: float = Field(0.1, ge=0, lt=1)
+
+
+class RunSettings(_Section):
+    """Length, batches and records of a run."""
+
+    images: int = Field(200_000, ge=1, description="training images shown in all")
+    batch_size: int = Field(32, ge=4, description="images a step and process")
+    bf16: bool = Field(True, description="bfloat16 convolutions (losses stay in float32)")
+    log_every: int = Field(5_000, ge=1, description="images between two log lines")
+    sample_every: int = Field(20_000, ge=1, description="images between two sample sheets")
+    checkpoint_every: int = Field(20_000, ge=1, description="images between two checkpoints")
+
+
+class TrainingSettings(_Section):
+    """Everything that shapes a run of ``medxgan train``."""
+
+    preset: str = "small"
+    network: NetworkSettings = NetworkSettings()
+    loss: LossSettings = LossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    augment: AugmentSettings = AugmentSettings()
+    variation: VariationSettings = VariationSettings()
+    run: RunSettings = RunSettings()
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Seconds: for tests and for trying the commands.
+    "tiny": {
+        "network": {
+            "structure_code": 16,
+            "pathology_code": 4,
+            "base_width": 8,
+            "maximum_width": 16,
+        },
+        "run": {
+            "images": 256,
+            "batch_size": 8,
+            "log_every": 64,
+            "sample_every": 128,
+            "checkpoint_every": 128,
+        },
+        "augment": {"images_to_full": 1_000},
+    },
+    # 64 pixels on a CPU, within the hour.
+    "small": {},
+    # 128 pixels on a GPU.
+    "standard": {
+        "network": {
+            "structure_code": 512,
+            "pathology_code": 64,
+            "base_width": 64,
+            "maximum_width": 256,
+        },
+        "run": {
+            "images": 1_500_000,
+            "batch_size": 64,
+            "log_every": 20_000,
+            "sample_every": 100_000,
+            "checkpoint_every": 100_000,
+        },
+        "augment": {"images_to_full": 500_000},
+        "optimiser": {"ema_half_life": 10_000},
+    },
+}
+
+
+def load_settings(
+    preset: str = "small", config: Path | None = None, overrides: list[str] | None = None
+) -> TrainingSettings:
+    """Preset, then the TOML file, then each ``section.name=value``; later wins.
+
+    Raises:
+        ConfigError: unknown preset, section or name, a value of the wrong type or out of range,
+            or a file that is not TOML.
+
+    >>> load_settings("tiny", overrides=["run.images=512"]).run.images
+    512
+    """
+    values: dict[str, Any] = {}
+    if config is not None:
+        values = _read_toml(config)
+        preset = str(values.pop("preset", preset))
+    if preset not in PRESETS:
+        raise ConfigError(f"no preset is called '{preset}'; {nearest(preset, PRESETS)}")
+    merged: dict[str, Any] = {name: dict(part) for name, part in PRESETS[preset].items()}
+    for section, part in values.items():
+        if not isinstance(part, dict):
+            raise ConfigError(f"{config}: '{section}' must be a section; {_section_hint(section)}")
+        merged.setdefault(section, {}).update(part)
+    for override in overrides or []:
+        section, name, value = _parse_override(override)
+        merged.setdefault(section, {})[name] = value
+    for section, part in merged.items():
+        _check_names(section, part)
+    try:
+        return TrainingSettings(preset=preset, **merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"setting {place}: {first['msg']}, got {first['input']!r}") from None
+
+
+def settings_to_toml(settings: TrainingSettings) -> str:
+    """The settings as a TOML file that ``--config`` reads back.
+
+    >>> settings_to_toml(load_settings("tiny")).splitlines()[:3]
+    ['preset = "tiny"', '', '[network]']
+    """
+    lines = [f'preset = "{settings.preset}"']
+    for section, part in settings.model_dump(exclude={"preset"}).items():
+        lines += ["", f"[{section}]"]
+        lines += [
+            f"{name} = {str(value).lower() if isinstance(value, bool) else value}"
+            for name, value in part.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _sections() -> list[str]:
+    return [name for name in TrainingSettings.model_fields if name != "preset"]
+
+
+def _section_hint(section: str) -> str:
+    return nearest(section, _sections())
+
+
+def _check_names(section: str, part: dict[str, Any]) -> None:
+    if section not in _sections():
+        raise ConfigError(f"no section of settings is called '{section}'; {_section_hint(section)}")
+    known = TrainingSettings.model_fields[section].default.__class__.model_fields
+    for name in part:
+        if name not in known:
+            raise ConfigError(f"no setting is called '{section}.{name}'; {nearest(name, known)}")
+
+
+def _parse_override(text: str) -> tuple[str, str, Any]:
+    path, equals, value = text.partition("=")
+    section, dot, name = path.strip().partition(".")
+    if not (equals and dot and name):
+        raise ConfigError(f"--set needs section.name=value, got '{text}'")
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return section, name, parsed
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read the settings file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}") from None

@@ -1,0 +1,140 @@
+"""Data sets in folders: ``split/class/file`` or ``class/file``.
+
+::
+
+    scans/                          train, val (or valid, validation) and test, or straight to
+    ├── train/healthy/ann.png       the classes; class/patient/file keeps a patient's images in
+    ├── train/tumour/bob.png        one split
+    ├── test/…
+    ├── masks/train/tumour/bob.png  optional: lesion masks, mirrored (any image suffix)
+    └── twins/train/tumour/bob.png  optional: healthy twins, mirrored likewise
+
+Images that lie in no class folder are unlabelled, where there are no class folders beside them.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+import numpy as np
+
+from medxgan.data.dataset import Dataset
+from medxgan.data.files import list_files
+from medxgan.data.images import is_image
+from medxgan.data.labels import named_labels
+from medxgan.data.loading import Entry, load_entries
+from medxgan.data.split import SPLITS
+from medxgan.errors import DataError
+
+MIRRORS = ("masks", "twins")
+
+
+class Place(NamedTuple):
+    """What an image's path within the folder says of it."""
+
+    split: int | None
+    label: str
+    group: str
+
+
+def read_folder(root: Path, *, size: int | None, channels: int | None, seed: int) -> Dataset:
+    """Read a data set from a folder; see `medxgan.data.open_dataset`.
+
+    Raises:
+        DataError: the folder is missing, forbidden, empty, or not laid out as above.
+    """
+    files = [path.relative_to(root) for path in list_files(root)]
+    pictures, notes = _choose_pictures(root, files)
+    split_layout = _has_split_layout(root, pictures)
+    places = [locate(picture, split_layout) for picture in pictures]
+    masks = _mirror(root, files, "masks", pictures)
+    twins = _mirror(root, files, "twins", pictures)
+    entries = [
+        Entry(
+            path=root / picture,
+            name=picture.as_posix(),
+            group=place.group,
+            mask=masks.get(picture.with_suffix("")),
+            twin=twins.get(picture.with_suffix("")),
+        )
+        for picture, place in zip(pictures, places, strict=True)
+    ]
+    labels, class_names = named_labels([place.label for place in places])
+    unlabelled = int((labels < 0).sum())
+    if unlabelled:
+        notes += (f"{unlabelled} of {len(labels)} images lie in no class folder: unlabelled",)
+    splits = np.array([place.split for place in places], dtype=np.uint8) if split_layout else None
+    return load_entries(
+        entries,
+        labels,
+        class_names,
+        splits,
+        size=size,
+        channels=channels,
+        seed=seed,
+        notes=notes,
+    )
+
+
+def locate(picture: PurePath, split_layout: bool) -> Place:
+    """Split, class and group from an image's path within the folder.
+
+    >>> locate(PurePath("train/tumour/bob.png"), split_layout=True)
+    Place(split=0, label='tumour', group='train/tumour/bob.png')
+    >>> locate(PurePath("tumour/patient7/slice3.png"), split_layout=False)
+    Place(split=None, label='tumour', group='patient7')
+    """
+    split = SPLITS[picture.parts[0].lower()] if split_layout else None
+    inner = picture.parts[1:] if split_layout else picture.parts
+    label = inner[0] if len(inner) > 1 else ""
+    group = inner[1] if len(inner) > 2 else picture.as_posix()
+    return Place(split, label, group)
+
+
+def _choose_pictures(root: Path, files: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """The images themselves, and notes on what is passed over."""
+    own = [file for file in files if file.parts[0].lower() not in MIRRORS]
+    pictures = [file for file in own if is_image(file)]
+    suffixes = Counter(file.suffix.lower() or file.name for file in own if not is_image(file))
+    if not pictures:
+        found = ", ".join(suffixes) or "no files"
+        raise DataError(f"{root} must hold PNG, JPEG or TIFF images in class folders, got {found}")
+    notes: tuple[str, ...] = ()
+    if suffixes:
+        notes += (f"{suffixes.total()} other files passed over ({', '.join(sorted(suffixes))})",)
+    inside = [picture for picture in pictures if len(picture.parts) > 1]
+    if inside and len(inside) < len(pictures):
+        notes += (f"{len(pictures) - len(inside)} images outside the class folders passed over",)
+    return inside or pictures, notes
+
+
+def _has_split_layout(root: Path, pictures: Sequence[Path]) -> bool:
+    """Are the topmost folders splits (else they are classes)?"""
+    tops = {picture.parts[0] for picture in pictures if len(picture.parts) > 1}
+    classes = {top for top in tops if top.lower() not in SPLITS}
+    if tops and classes and classes != tops:
+        raise DataError(
+            f"{root} mixes split folders with others ({', '.join(sorted(classes))}); "
+            "put all class folders into train, val or test, or none"
+        )
+    return bool(tops) and not classes
+
+
+def _mirror(
+    root: Path, files: Sequence[Path], mirror: str, pictures: Sequence[Path]
+) -> dict[PurePath, Path]:
+    """Path within the folder, without suffix -> its mask or twin."""
+    found: dict[PurePath, Path] = {
+        PurePath(*file.parts[1:]).with_suffix(""): root / file
+        for file in files
+        if file.parts[0].lower() == mirror and len(file.parts) > 1 and is_image(file)
+    }
+    strays = sorted(found.keys() - {picture.with_suffix("") for picture in pictures})
+    if strays:
+        raise DataError(
+            f"{found[strays[0]]} and {len(strays) - 1} other file(s) in {mirror} belong to no "
+            f"image; the path within {mirror} must be the image's own, such as "
+            f"{Path(mirror) / pictures[0]}"
+        )
+    return found

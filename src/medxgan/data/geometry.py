@@ -1,0 +1,140 @@
+"""Bring images to one size and channel count.
+
+Three steps, each only where needed: channels, then padding to a square, then resizing. What was
+done comes back as clauses for the user's notes ("resized from 80 x 80 to 64 x 64 pixels").
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medxgan.data.intensity import round_to
+
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Weights of red, green and blue in brightness (ITU-R BT.601)."""
+
+
+class Fitted(NamedTuple):
+    """Images ``[N, C, S, S]`` and what was done to make them so."""
+
+    images: NDArray[Any]
+    changes: tuple[str, ...]
+
+
+def fit(images: NDArray[Any], size: int | None = None, channels: int | None = None) -> Fitted:
+    """Images ``[N, C, H, W]`` -> ``[N, C', S, S]`` of the same type, C' = channels, S = size.
+
+    Without ``channels`` they keep theirs; without ``size`` they are only padded to a square.
+
+    >>> fit(np.zeros((1, 3, 8, 6), dtype=np.uint8), size=4, channels=1).changes
+    ('made grey from colour (luma)', 'padded to a square with the darkest value of their border', \
+'resized to 4 x 4 pixels')
+    """
+    changes = []
+    if channels is not None and channels != images.shape[1]:
+        grey = channels == 1
+        changes.append(
+            "made grey from colour (luma)" if grey else "made colour by repeating the grey channel"
+        )
+        images = to_grey(images) if grey else np.repeat(images, channels, axis=1)
+    height, width = images.shape[2:]
+    if height != width:
+        changes.append("padded to a square with the darkest value of their border")
+        images = pad_to_square(images)
+    if size is not None and size != images.shape[2]:
+        changes.append(f"resized to {size} x {size} pixels")
+        images = resize(images, size)
+    return Fitted(images, tuple(changes))
+
+
+def fit_masks(masks: NDArray[Any], size: int | None = None) -> NDArray[np.bool_]:
+    """Masks ``[N, H, W]`` -> bool ``[N, S, S]``, placed as `fit` places their images.
+
+    A pixel belongs to the resized mask where at least half of its area did.
+
+    >>> fit_masks(np.array([[[1, 1, 1, 0], [0, 0, 0, 0]]]), size=2).astype(int)
+    array([[[1, 0],
+            [0, 0]]])
+    """
+    truth = masks.astype(np.float32)[:, None]
+    top, left, side = _square_frame(*truth.shape[2:])
+    height, width = truth.shape[2:]
+    square = np.zeros((len(truth), 1, side, side), dtype=np.float32)
+    square[:, :, top : top + height, left : left + width] = truth
+    if size is not None and size != side:
+        square = resize(square, size)
+    # A half-covered pixel counts, also after float32 arithmetic.
+    return np.asarray(square[:, 0] >= 0.5 - 1e-5)
+
+
+def to_grey(images: NDArray[Any]) -> NDArray[Any]:
+    """Colour ``[N, 3, H, W]`` -> brightness ``[N, 1, H, W]`` of the same type.
+
+    >>> to_grey(np.full((1, 3, 1, 1), 200, dtype=np.uint8))
+    array([[[[200]]]], dtype=uint8)
+    """
+    brightness = np.einsum("nchw,c->nhw", images.astype(np.float32), LUMA)
+    return round_to(brightness[:, None], images.dtype)
+
+
+def pad_to_square(images: NDArray[Any]) -> NDArray[Any]:
+    """Centre ``[N, C, H, W]`` on squares of side max(H, W).
+
+    The new pixels take the darkest value on the border of that image and channel: the background
+    of a scan, whatever its offset.
+
+    >>> pad_to_square(np.array([[[[5, 9, 7]]]]))[0, 0]
+    array([[5, 5, 5],
+           [5, 9, 7],
+           [5, 5, 5]])
+    """
+    height, width = images.shape[2:]
+    top, left, side = _square_frame(height, width)
+    rows = images[:, :, [0, -1], :].min(axis=(2, 3))
+    columns = images[:, :, :, [0, -1]].min(axis=(2, 3))
+    background = np.minimum(rows, columns)[:, :, None, None]
+    square = np.empty((*images.shape[:2], side, side), dtype=images.dtype)
+    square[...] = background
+    square[:, :, top : top + height, left : left + width] = images
+    return square
+
+
+def _square_frame(height: int, width: int) -> tuple[int, int, int]:
+    """Top, left and side of the square in which an image is centred."""
+    side = max(height, width)
+    return (side - height) // 2, (side - width) // 2, side
+
+
+def resize(images: NDArray[Any], size: int) -> NDArray[Any]:
+    """Square images ``[N, C, S, S]`` -> ``[N, C, size, size]`` of the same type.
+
+    Shrinking takes the mean over the area that each new pixel covers, so no detail aliases and
+    the mean brightness stays; growing interpolates linearly between pixel centres.
+
+    >>> resize(np.array([[[[0, 4], [8, 12]]]], dtype=np.uint8), 1)
+    array([[[[6]]]], dtype=uint8)
+    """
+    weights = resize_weights(images.shape[-1], size)
+    return round_to(weights @ images.astype(np.float32) @ weights.T, images.dtype)
+
+
+@lru_cache(maxsize=32)
+def resize_weights(old: int, new: int) -> NDArray[np.float32]:
+    """Matrix ``[new, old]`` that resizes one axis; its rows sum to 1.
+
+    >>> resize_weights(3, 2).round(3)
+    array([[0.667, 0.333, 0.   ],
+           [0.   , 0.333, 0.667]], dtype=float32)
+    """
+    scale = old / new
+    pixel = np.arange(old)
+    if new < old:
+        start = np.arange(new)[:, None] * scale
+        overlap = np.minimum(start + scale, pixel + 1) - np.maximum(start, pixel)
+        weights = overlap.clip(min=0) / scale
+    else:
+        centre = ((np.arange(new)[:, None] + 0.5) * scale - 0.5).clip(0, old - 1)
+        weights = (1 - np.abs(centre - pixel)).clip(min=0)
+    return np.asarray(weights, dtype=np.float32)

@@ -1,0 +1,97 @@
+"""Data sets listed in a CSV table, one image a row.
+
+==========  ===============================================================================
+column      content
+==========  ===============================================================================
+``path``    the image, relative to the table
+``label``   a class index or a class name; empty or -1 = unlabelled
+``split``   train, val or test (optional: in all rows or in none)
+``group``   patient or source, kept in one split (optional)
+``mask``    lesion mask, an image file (optional; may be empty)
+``twin``    healthy twin, an image file (optional; may be empty in healthy rows)
+==========  ===============================================================================
+
+Other columns are left alone.
+"""
+
+import csv
+from pathlib import Path
+
+from medxgan.data.dataset import Dataset
+from medxgan.data.faults import about, reading
+from medxgan.data.images import check_suffix
+from medxgan.data.labels import text_labels
+from medxgan.data.loading import Entry, load_entries
+from medxgan.data.split import parse_splits
+from medxgan.errors import DataError
+
+NEEDED = ("path", "label")
+FILE_COLUMNS = ("path", "mask", "twin")
+
+Row = dict[str, str]
+
+
+def read_manifest(path: Path, *, size: int | None, channels: int | None, seed: int) -> Dataset:
+    """Read a data set from a CSV table; see `medxgan.data.open_dataset`.
+
+    Raises:
+        DataError: columns are missing, a file that is listed is missing, or a value is unknown.
+    """
+    rows = read_rows(path)
+    entries = [
+        Entry(
+            path=path.parent / row["path"],
+            name=row["path"],
+            group=row.get("group") or row["path"],
+            mask=path.parent / row["mask"] if row.get("mask") else None,
+            twin=path.parent / row["twin"] if row.get("twin") else None,
+        )
+        for row in rows
+    ]
+    with about(path):
+        labels, class_names = text_labels([row["label"] for row in rows], "column 'label'")
+        written = [row.get("split", "") for row in rows]
+        splits = parse_splits(written, "column 'split'") if any(written) else None
+    return load_entries(
+        entries, labels, class_names, splits, size=size, channels=channels, seed=seed
+    )
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of the table, stripped of spaces; every file in them exists.
+
+    Raises:
+        DataError: no table, columns are missing, or a file that is listed is missing.
+    """
+    with reading(path, "a CSV table"), path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, restval="", restkey="")
+        columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        content = [{key: value.strip() for key, value in row.items() if key} for row in reader]
+    missing = [column for column in NEEDED if column not in columns]
+    if missing:
+        raise DataError(
+            f"{path} must have the columns 'path' and 'label', separated by commas; "
+            f"got {', '.join(columns) or 'an empty file'}"
+        )
+    if not content:
+        raise DataError(f"{path} lists no images; add a row for each")
+    for number, row in enumerate(content, start=1):
+        _check_files(path, number, row)
+    return content
+
+
+def _check_files(table: Path, number: int, row: Row) -> None:
+    """The files of a row exist and are images by name."""
+    if not row["path"]:
+        raise DataError(f"{table}, row {number}: the path is empty; name an image or remove it")
+    for column in FILE_COLUMNS:
+        if row.get(column):
+            file = table.parent / row[column]
+            with about(f"{table}, row {number}"):
+                check_suffix(file)
+                if not file.is_file():
+                    raise DataError(
+                        f"{column} '{row[column]}' does not exist; "
+                        "paths are relative to the table's folder"
+                    )

@@ -1,0 +1,61 @@
+"""One door to all data sets: a path is all a user gives."""
+
+from pathlib import Path
+
+from medxgan.data.dataset import Dataset
+from medxgan.data.faults import check_shape_request
+from medxgan.data.folder import read_folder
+from medxgan.data.images import is_image
+from medxgan.data.manifest import read_manifest
+from medxgan.data.npz import read_npz
+from medxgan.errors import DataError
+
+READERS = {".npz": read_npz, ".csv": read_manifest}
+
+
+def open_dataset(
+    path: str | Path, *, size: int | None = None, channels: int | None = None, seed: int = 0
+) -> Dataset:
+    """Open a folder of images, a CSV table or a NumPy archive.
+
+    Layouts: `medxgan.data.folder`, `medxgan.data.manifest`, `medxgan.data.npz`. All images are
+    held once, in the type they are stored in. Images that are not square are padded to a square.
+    Splits that are given are kept; others are made by group (`medxgan.data.split`).
+
+    Args:
+        path: the folder or file.
+        size: height and width to bring images to, pixels; default: all have one size already.
+        channels: 1 (grey) or 3 (colour); default: all have the same already.
+        seed: of the splits that are made.
+
+    Returns:
+        All images; ``notes`` says what was changed, made or passed over.
+
+    Raises:
+        DataError: nothing is there, or it cannot be used; the sentence names file and reason.
+        ConfigError: ``size`` or ``channels`` cannot be had.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from medxgan.data import write_npz
+    >>> with TemporaryDirectory() as folder:
+    ...     write_npz(Path(folder, "eyes.npz"), images=[np.eye(8)] * 20, labels=[0, 1] * 10)
+    ...     data = open_dataset(Path(folder, "eyes.npz"))
+    >>> data.class_counts(), data.notes
+    ({'negative': 10, 'positive': 10}, \
+('no split was given: made one by group, seed 0: 14 train, 3 val, 3 test',))
+    """
+    check_shape_request(size, channels)
+    path = Path(path)
+    if path.is_dir():
+        return read_folder(path, size=size, channels=channels, seed=seed)
+    reader = READERS.get(path.suffix.lower())
+    if reader is not None:
+        return reader(path, size=size, channels=channels, seed=seed)
+    if not path.exists():
+        raise DataError(f"{path} does not exist; check the path")
+    what = "one image" if is_image(path) else f"of type '{path.suffix}'"
+    raise DataError(
+        f"{path} is {what}; a data set is a folder of PNG, JPEG or TIFF images, a table (.csv) or "
+        "a NumPy archive (.npz)"
+    )

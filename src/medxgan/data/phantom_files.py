@@ -1,0 +1,174 @@
+"""Phantoms as a data set on disk: one archive, or folders of PNG files; all of it or nothing."""
+
+import csv
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medxgan.data.archive import write_npz
+from medxgan.data.phantom import CLASS_NAMES, Kind, Phantoms
+from medxgan.data.split import SPLIT_NAMES
+from medxgan.errors import OutputError
+
+MANIFEST_NAME = "manifest.csv"
+MANIFEST_COLUMNS = ("path", "label", "split", "mask", "twin", "group", "marker")
+SUBJECTS_A_REPORT = 256
+
+
+def write_phantoms(
+    phantoms: Phantoms,
+    out: Path,
+    kind: Kind,
+    seed: int,
+    on_written: Callable[[int], None] | None = None,
+) -> None:
+    """Write phantoms so that `open_dataset` reads them back, masks and healthy twins included.
+
+    A name that ends in ``.npz`` makes one archive with the keys ``images``, ``twins``, ``masks``,
+    ``labels``, ``split``, ``boxes`` (``lesion_boxes``), ``source`` (a subject's id),
+    ``class_names``, and ``markers`` where some were planted. Any other name makes a folder
+    ``split/class/file.png`` with ``masks`` and ``twins`` mirrored beside it, and a table
+    ``manifest.csv`` that tells the markers where some were planted.
+
+    Args:
+        phantoms: what to write.
+        out: archive, replaced if it exists; or folder, new or empty.
+        kind: of the phantoms, for the subjects' ids.
+        seed: of the phantoms, likewise.
+        on_written: told now and then how many subjects are in the folder.
+
+    Raises:
+        OutputError: no permission, no space, or the folder is in use; nothing is left there.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from medxgan.data import open_dataset
+    >>> from medxgan.data.phantom import make_phantoms
+    >>> phantoms = make_phantoms("chest", 40, size=32, seed=3)
+    >>> with TemporaryDirectory() as folder:
+    ...     write_phantoms(phantoms, Path(folder, "chest.npz"), "chest", seed=3)
+    ...     data = open_dataset(Path(folder, "chest.npz"))
+    >>> data.class_counts(), data.has_twins, str(data.groups[39])
+    ({'healthy': 20, 'lesion': 20}, True, 'chest-3-000039')
+    """
+    names = subject_names(kind, seed, len(phantoms.labels))
+    if out.suffix.lower() == ".npz":
+        planted = {"markers": phantoms.markers} if phantoms.markers.any() else {}
+        write_npz(
+            out,
+            images=phantoms.images,
+            labels=phantoms.labels,
+            split=phantoms.split,
+            masks=phantoms.masks,
+            twins=phantoms.twins,
+            boxes=lesion_boxes(phantoms.masks),
+            source=names,
+            class_names=CLASS_NAMES,
+            **planted,
+        )
+        return
+    with _new_folder(out) as stage:
+        _write_folder(phantoms, names, stage, on_written or (lambda _: None))
+
+
+def subject_names(kind: Kind, seed: int, count: int) -> NDArray[np.str_]:
+    """Ids of subjects ``[N]``, unique over kinds and seeds.
+
+    >>> subject_names("brain", seed=1, count=2).tolist()
+    ['brain-1-000000', 'brain-1-000001']
+    """
+    return np.array([f"{kind}-{seed}-{row:06d}" for row in range(count)])
+
+
+def lesion_boxes(masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Bounding boxes ``[N, 4]`` of masks ``[N, H, W]``: x0, y0, x1, y1, the last two exclusive.
+
+    All four are -1 where the mask is empty.
+
+    >>> masks = np.zeros((2, 4, 6), dtype=bool)
+    >>> masks[0, 1:3, 2:5] = True
+    >>> lesion_boxes(masks).tolist()
+    [[2, 1, 5, 3], [-1, -1, -1, -1]]
+    """
+    edges = []
+    for axis in (1, 2):  # project on x, then on y
+        profile = masks.any(axis=axis)
+        edges.append((profile.argmax(axis=1), profile.shape[1] - profile[:, ::-1].argmax(axis=1)))
+    (x0, x1), (y0, y1) = edges
+    boxes = np.stack([x0, y0, x1, y1], axis=1)
+    boxes[~masks.any(axis=(1, 2))] = -1
+    return boxes
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder that takes its name only once the block has ended without error."""
+    if out.is_dir() and any(out.iterdir()):
+        raise OutputError(
+            f"the folder {out} is not empty, and phantoms among other images would spoil both; "
+            "choose a new one"
+        )
+    stage = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        stage.mkdir(parents=True)
+        yield stage
+        if out.is_dir():
+            out.rmdir()
+        stage.rename(out)
+    except OSError as fault:
+        raise OutputError(
+            f"{out} cannot be written ({fault.strerror or fault}); "
+            "choose another place or make room"
+        ) from fault
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _write_folder(
+    phantoms: Phantoms, names: NDArray[np.str_], root: Path, on_written: Callable[[int], None]
+) -> None:
+    places = [
+        Path(SPLIT_NAMES[split], CLASS_NAMES[label], f"{name}.png")
+        for split, label, name in zip(
+            phantoms.split.tolist(), phantoms.labels.tolist(), names.tolist(), strict=True
+        )
+    ]
+    for folder in {place.parent for place in places}:
+        for mirror in ("", "masks", "twins"):
+            (root / mirror / folder).mkdir(parents=True)
+    for row, place in enumerate(places):
+        _write_png(root / place, phantoms.images[row])
+        _write_png(root / "masks" / place, phantoms.masks[row].astype(np.uint8) * 255)
+        _write_png(root / "twins" / place, phantoms.twins[row])
+        if (row + 1) % SUBJECTS_A_REPORT == 0 or row + 1 == len(places):
+            on_written(row + 1)
+    if phantoms.markers.any():
+        _write_manifest(root / MANIFEST_NAME, phantoms, places, names)
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    Image.fromarray(pixels).save(path, format="PNG")
+
+
+def _write_manifest(
+    path: Path, phantoms: Phantoms, places: list[Path], names: NDArray[np.str_]
+) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(MANIFEST_COLUMNS)
+        for place, label, split, name, marker in zip(
+            places,
+            phantoms.labels.tolist(),
+            phantoms.split.tolist(),
+            names.tolist(),
+            phantoms.markers.tolist(),
+            strict=True,
+        ):
+            files = [(Path(mirror) / place).as_posix() for mirror in ("", "masks", "twins")]
+            row = [files[0], CLASS_NAMES[label], SPLIT_NAMES[split], *files[1:], name, int(marker)]
+            table.writerow(row)

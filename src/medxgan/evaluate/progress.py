@@ -1,0 +1,15 @@
+"""How measuring says how far it is."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told how far the measuring is."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """``done`` of ``total`` items of a stage: codes, scores, negatives, then positives."""
+        ...
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""

@@ -1,0 +1,344 @@
+"""``medxgan.load``: a bundle that explains images."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medxgan.bundle import Bundle, Manifest, find_bundle, load_bundle
+from medxgan.classifiers import TorchClassifier
+from medxgan.data import read_inputs
+from medxgan.device import choose_device
+from medxgan.errors import ConfigError, DataError, nearest
+from medxgan.explain import check_methods
+from medxgan.explain.attribution import attributions
+from medxgan.explain.counterfactual import plausible_positives, transfer
+from medxgan.explain.lig import STEPS
+from medxgan.explain.scores import evaluate, probability
+from medxgan.explain.trust import judge
+from medxgan.explain.traversal import FRAMES, even_strengths, film
+from medxgan.inversion import Start, cold_start, encode, refine
+from medxgan.networks.medxgan import TwoCodeGenerator
+from medxgan.report import render_report, write_report
+from medxgan.types import ClassifierSpec, Explanation, Latent
+
+DEFAULT_METHODS = ("difference", "lig", "lig-transferred", "lig-published", "ig", "grad-cam")
+IMAGES_AT_ONCE = 32
+CANDIDATES = 24
+ALTERNATIVES = 4
+
+
+@dataclass(frozen=True)
+class ExplainSettings:
+    """How images are explained.
+
+    Attributes:
+        methods: attributions to compute, names of ``medxgan.explain.METHODS``.
+        refine: steps of the published objective after the encoder.
+        start: codes come from the ``encoder``, or ``cold`` from the prior (then refine for long).
+        frames: of the film, at least 2.
+        steps: along the path of latent integrated gradients, and of integrated gradients.
+        seed: of cold starts and of the positives shown for negative images.
+    """
+
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    refine: int = 0
+    start: Start = "encoder"
+    frames: int = FRAMES
+    steps: int = STEPS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_methods(self.methods)
+        for name, value, least in (
+            ("refine", self.refine, 0),
+            ("frames", self.frames, 2),
+            ("steps", self.steps, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"{name} must be at least {least}, got {value}")
+
+
+class Explanations(list[Explanation]):
+    """Explanations of several images, in their order."""
+
+    def save(self, folder: str | os.PathLike[str], **report: Any) -> Path:
+        """Write ``report.html``, a table, and a folder of pictures and arrays for each image."""
+        return write_report(self, folder, **report)
+
+    def to_html(self, **report: Any) -> str:
+        """One self-contained HTML page."""
+        return render_report(self, **report)
+
+
+class Explainer:
+    """A bundle that explains images; made by ``medxgan.load``.
+
+    Attributes:
+        bundle: what the bundle says of itself.
+        classifier: the explained model.
+        oracle: an independent classifier, for judging; None where the bundle has none.
+        generator: G(z1 ``[N, d1]``, z2 ``[N, d2]``) -> images ``[N, C, H, W]`` in [-1, 1].
+        device: where it computes.
+        target: index of the explained class.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+        self.bundle: Manifest = bundle.manifest
+        self.device = device
+        self.classifier: TorchClassifier = bundle.classifier.to(device)
+        self.oracle = bundle.oracle.to(device) if bundle.oracle is not None else None
+        self.generator: TwoCodeGenerator = bundle.generator.to(device)
+        self._encoder = bundle.encoder.to(device)
+        self.target = bundle.manifest.target
+
+    @property
+    def spec(self) -> ClassifierSpec:
+        """What images are taken and what the classifier says of them."""
+        return self.classifier.spec
+
+    def encoder(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """E(x): images ``[N, C, H, W]`` in [-1, 1] -> z1 ``[N, d1]``, z2 ``[N, d2]``.
+
+        z2 is exactly 0 where the classifier calls the image negative.
+        """
+        latent = self.encode(images, self.target)
+        return latent.z1, latent.z2
+
+    def encode(self, images: Tensor, target: int | str | None = None) -> Latent:
+        """The codes of images ``[N, C, H, W]`` in one pass of the encoder.
+
+        Raises:
+            ConfigError: ``target`` is not the class that the bundle explains.
+        """
+        self._check_target(target)
+        images = images.to(self.device)
+        return encode(self._encoder, images, self._scores(images) >= 0.5)
+
+    def sample_codes(self, n: int, positive: bool, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Codes from the prior: z1 ``[n, d1]``; z2 ``[n, d2]``, zero unless ``positive``.
+
+        The same seed gives the same z1 for both classes.
+        """
+        random = torch.Generator().manual_seed(seed)
+        network = self.bundle.network
+        z1 = torch.randn(n, network.structure_code, generator=random)
+        z2 = torch.randn(n, network.pathology_code, generator=random) * float(positive)
+        return z1.to(self.device), z2.to(self.device)
+
+    def explain(
+        self,
+        images: Tensor | str | os.PathLike[str],
+        target: int | str | None = None,
+        methods: Iterable[str] = DEFAULT_METHODS,
+        *,
+        names: Sequence[str] | None = None,
+        masks: Sequence[Tensor | None] | None = None,
+        **settings: Any,
+    ) -> "Explanation | Explanations":
+        """Explain one image, or several.
+
+        Args:
+            images: one image ``[C, H, W]`` or a file: the result is an ``Explanation``. A batch
+                ``[N, C, H, W]`` in [-1, 1], a folder or an archive: the result is a list of them.
+            target: index or name of the class; the bundle's own where None.
+            methods: attributions to compute.
+            names: of the images, for reports; numbers where None.
+            masks: lesion masks, bool ``[H, W]`` or None for each image.
+            settings: further fields of ``ExplainSettings``: refine, start, frames, steps, seed.
+
+        Raises:
+            ConfigError: an unknown method or setting, or a target that the bundle does not explain.
+            DataError: images of another shape, not finite, or that cannot be read.
+        """
+        self._check_target(target)
+        chosen = make_settings(methods, settings)
+        if isinstance(images, str | os.PathLike):
+            inputs = read_inputs([Path(images)], size=self.spec.size, channels=self.spec.channels)
+            found = self.explain(inputs.images, None, methods, names=inputs.names,
+                                 masks=inputs.masks, **settings)
+            single = Path(images).is_file() and len(inputs.names) == 1
+            return found[0] if single and isinstance(found, Explanations) else found
+        if images.ndim == 3:
+            return self._explain_batch(
+                self._checked(images[None]), chosen, list(names or ["image"]), list(masks or [None])
+            )[0]
+        images = self._checked(images)
+        width = len(str(len(images)))
+        names = list(names or [f"image-{i + 1:0{width}d}" for i in range(len(images))])
+        masks = list(masks or [None] * len(images))
+        explanations = Explanations()
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            part = slice(start, start + IMAGES_AT_ONCE)
+            explanations += self._explain_batch(images[part], chosen, names[part], masks[part])
+        return explanations
+
+    def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
+        """Codes of images ``[N, C, H, W]`` by encoder or cold start, refined if asked for."""
+        positive = self._scores(images) >= 0.5
+        if settings.start == "cold":
+            network = self.bundle.network
+            sizes = (network.structure_code, network.pathology_code)
+            start = cold_start(images, positive, sizes, settings.seed)
+        else:
+            start = encode(self._encoder, images, positive)
+        return refine(
+            self.generator, self.classifier, self.target, images, start, settings.refine
+        )
+
+    def _explain_batch(
+        self,
+        images: Tensor,
+        settings: ExplainSettings,
+        names: Sequence[str],
+        masks: Sequence[Tensor | None],
+    ) -> list[Explanation]:
+        images = images.to(self.device)
+        score = probability(self.classifier, self.target)
+        inverted = self.invert(images, settings)
+        positive = self._scores(images) >= 0.5
+        strength_z2, alternatives = self._positive_end(inverted, positive, settings.seed)
+        latent = Latent(inverted.z1, strength_z2)
+        shape = positive.view(-1, 1, 1, 1)
+
+        strengths = even_strengths(settings.frames).to(self.device)
+        frames, probabilities = film(
+            self.generator, self.classifier, self.target, latent.z1, latent.z2, strengths=strengths
+        )
+        with torch.no_grad():
+            path = self.generator.film(
+                latent.z1, latent.z2, even_strengths(settings.steps + 1).to(self.device)
+            )
+        reconstruction = torch.where(shape, frames[-1], frames[0])
+        counterfactual = torch.where(shape, frames[0], frames[-1])
+        transferred = transfer(images, reconstruction, counterfactual)
+        maps, skipped = attributions(
+            settings.methods,
+            classifier=self.classifier,
+            target=self.target,
+            images=images,
+            reconstruction=reconstruction,
+            path=path,
+            n_steps=settings.steps,
+        )
+        scores = {
+            "image": evaluate(score, images),
+            "reconstruction": evaluate(score, reconstruction),
+            "counterfactual": evaluate(score, counterfactual),
+            "transferred": evaluate(score, transferred),
+        }
+        statuses = judge(images, reconstruction, inverted, scores, self.bundle.thresholds)
+        cpu = torch.device("cpu")
+        return [
+            Explanation(
+                name=str(names[i]),
+                image=images[i].to(cpu),
+                reconstruction=reconstruction[i].to(cpu),
+                counterfactual=counterfactual[i].to(cpu),
+                transferred=transferred[i].to(cpu),
+                frames=frames[:, i].to(cpu),
+                strengths=strengths.to(cpu),
+                probabilities=probabilities[:, i].to(cpu),
+                difference=(frames[-1, i] - frames[0, i]).to(cpu),
+                attributions={name: values[i].to(cpu) for name, values in maps.items()},
+                latent=Latent(latent.z1[i : i + 1].to(cpu), latent.z2[i : i + 1].to(cpu)),
+                target=self.target,
+                target_name=self.bundle.target_name,
+                scores={name: float(values[i]) for name, values in scores.items()},
+                alternatives=alternatives[i].to(cpu),
+                status=statuses[i],
+                mask=masks[i],
+                skipped=skipped,
+            )
+            for i in range(len(images))
+        ]
+
+    def _positive_end(
+        self, inverted: Latent, positive: Tensor, seed: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        """z2 of each film's positive end ``[N, d2]``, and other positives of each negative image.
+
+        A positive image ends at its own code. A negative one has none: it ends at the strongest
+        of several drawn from the prior.
+        """
+        z2 = inverted.z2.clone()
+        channels, size = self.spec.channels, self.spec.size
+        alternatives = [torch.empty(0, channels, size, size)] * len(z2)
+        rows = torch.nonzero(~positive).flatten()
+        if len(rows) > 0:
+            candidates = self.sample_codes(CANDIDATES, positive=True, seed=seed)[1]
+            found = plausible_positives(
+                self.generator,
+                self.classifier,
+                self.target,
+                inverted.z1[rows],
+                candidates,
+                count=ALTERNATIVES,
+            )
+            z2[rows] = found.z2[0]
+            for column, row in enumerate(rows.tolist()):
+                alternatives[row] = found.images[:, column][found.found[:, column]]
+        return z2, alternatives
+
+    def _scores(self, images: Tensor) -> Tensor:
+        return evaluate(probability(self.classifier, self.target), images)
+
+    def _check_target(self, target: int | str | None) -> None:
+        if target is None:
+            return
+        index = self.spec.target_index(target)
+        if index != self.target:
+            raise ConfigError(
+                f"this bundle explains the class '{self.bundle.target_name}', got "
+                f"'{self.spec.class_names[index]}'; train a bundle with --target for it"
+            )
+
+    def _checked(self, images: Tensor) -> Tensor:
+        expected = [self.spec.channels, self.spec.size, self.spec.size]
+        if images.ndim != 4 or list(images.shape[1:]) != expected or len(images) == 0:
+            raise DataError(
+                f"images must be [N, {', '.join(map(str, expected))}] with N at least 1, "
+                f"got {list(images.shape)}; resize them or convert their channels first"
+            )
+        images = images.float()
+        if not bool(torch.isfinite(images).all()) or float(images.abs().max()) > 1 + 1e-4:
+            raise DataError("images must lie in [-1, 1], got NaN, infinity or values outside")
+        return images
+
+
+def make_settings(methods: Iterable[str], settings: dict[str, Any]) -> ExplainSettings:
+    """Check names and values of settings given as keywords.
+
+    Raises:
+        ConfigError: a name is unknown or a value out of range.
+    """
+    known = [field.name for field in fields(ExplainSettings) if field.name != "methods"]
+    for name in settings:
+        if name not in known:
+            raise ConfigError(f"no setting is named '{name}'; {nearest(name, known)}")
+    return ExplainSettings(methods=tuple(methods), **settings)
+
+
+def load(
+    name_or_path: str | os.PathLike[str],
+    *,
+    classifier: TorchClassifier | None = None,
+    device: str = "auto",
+) -> Explainer:
+    """Load a shipped bundle by name, or one of your own by its folder.
+
+    Args:
+        name_or_path: for example ``brain-phantom``, or the folder that ``medxgan train`` wrote.
+        classifier: the explained model, where the bundle does not hold it.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        BundleError: there is no such bundle, it is damaged, or it is for another classifier.
+        ConfigError: the device is not available.
+    """
+    folder = find_bundle(os.fspath(name_or_path))
+    return Explainer(load_bundle(folder, classifier), choose_device(device))

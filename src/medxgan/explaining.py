@@ -1,0 +1,102 @@
+"""``medxgan explain``: from a bundle and images to a report."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import get_args
+
+from medxgan.data import Inputs
+from medxgan.explainer import IMAGES_AT_ONCE, Explainer, Explanations, ExplainSettings
+from medxgan.types import ProblemKind
+from medxgan.version import __version__
+
+FIGURES_SHOWN = {
+    "agreement_negative": "Agreement of generated negatives",
+    "agreement_positive": "Agreement of generated positives",
+    "prediction_match": "Reconstructions with the prediction of their image",
+    "validity": "Positives whose negative image flips the prediction",
+    "transfer_validity": "The same with the change made on the image itself",
+}
+"""Of the bundle's figures on held-out images, those that say how far to trust a report."""
+
+
+def explain_inputs(
+    explainer: Explainer,
+    inputs: Inputs,
+    settings: ExplainSettings,
+    on_done: Callable[[int], None] = lambda done: None,
+) -> Explanations:
+    """Explain all images of ``inputs``; ``on_done`` hears how many are finished.
+
+    Raises:
+        ClassifierError: the settings need what the classifier cannot give.
+    """
+    options = asdict(settings)
+    methods = options.pop("methods")
+    explanations = Explanations()
+    for start in range(0, len(inputs), IMAGES_AT_ONCE):
+        part = slice(start, start + IMAGES_AT_ONCE)
+        explained = explainer.explain(
+            inputs.images[part],
+            methods=methods,
+            names=inputs.names[part],
+            masks=inputs.masks[part],
+            **options,
+        )
+        assert isinstance(explained, Explanations)
+        explanations += explained
+        on_done(len(explanations))
+    return explanations
+
+
+def write_explanations(explanations: Explanations, explainer: Explainer, out: Path) -> Path:
+    """Write report, table and pictures, with what the bundle says of itself; path of the report.
+
+    Raises:
+        OutputError: ``out`` cannot be written; no file is left half-written.
+    """
+    manifest = explainer.bundle
+    held_out = manifest.metrics.get("held_out", {})
+    return explanations.save(
+        out,
+        title=f"What makes these images '{manifest.target_name}'",
+        summary={
+            f"{words} ({held_out.get('n')} held-out images)": held_out[name]
+            for name, words in FIGURES_SHOWN.items()
+            if name in held_out
+        },
+        footer_facts={
+            "bundle": manifest.name,
+            "method": manifest.method,
+            "explained class": manifest.target_name,
+            "classifier": manifest.classifier.fingerprint[:12],
+            "trained on": manifest.training.get("data"),
+            "licence of the training data": manifest.data_licence,
+            "written by": f"medxgan {__version__}",
+        },
+    )
+
+
+def summary_rows(explanations: Explanations) -> list[tuple[str, str]]:
+    """What came out, counted: rows of a table."""
+    total = len(explanations)
+    positive = [explanation for explanation in explanations if explanation.positive]
+    kinds = {
+        kind: sum(
+            any(problem.kind == kind for problem in explanation.status.problems)
+            for explanation in explanations
+        )
+        for kind in get_args(ProblemKind)
+    }
+    return [
+        ("images", str(total)),
+        (f"called '{explanations[0].target_name}'", str(len(positive))),
+        ("flipped", f"{sum(e.flipped for e in explanations)} of {total}"),
+        (
+            "positives flipped on the image itself",
+            f"{sum(e.scores['transferred'] < 0.5 for e in positive)} of {len(positive)}",
+        ),
+        ("status ok", f"{sum(e.status.ok for e in explanations)} of {total}"),
+        *((f"status: {kind}", str(count)) for kind, count in kinds.items() if count),
+        *((f"skipped: {name}", reason) for name, reason in explanations[0].skipped.items()),
+    ]

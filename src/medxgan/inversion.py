@@ -1,0 +1,99 @@
+"""From an image to its codes: one pass of the encoder, refined only if asked for."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from medxgan.errors import ConfigError
+from medxgan.networks.encoder import Encoder
+from medxgan.networks.medxgan import TwoCodeGenerator
+from medxgan.types import Classifier, Latent
+
+Start = Literal["encoder", "cold"]
+MSE_WEIGHT, CLASS_WEIGHT = 10.0, 1.0
+LEARNING_RATE = 0.01
+
+
+def encode(encoder: Encoder, images: Tensor, positive: Tensor) -> Latent:
+    """Codes of images in one pass; z2 is exactly 0 where the classifier says negative.
+
+    Args:
+        encoder: of the bundle.
+        images: ``[N, C, H, W]`` in [-1, 1].
+        positive: what the classifier calls them, bool ``[N]``.
+    """
+    with torch.no_grad():
+        z1, z2 = encoder(images)
+    return Latent(z1.mean, z2.mean * positive.unsqueeze(1))
+
+
+def refine(
+    generator: TwoCodeGenerator,
+    classifier: Classifier,
+    target: int,
+    images: Tensor,
+    start: Latent,
+    steps: int,
+) -> Latent:
+    """Improve codes by the published objective (Dravid et al. 2022, arXiv 2204.05376, equation 3).
+
+    Minimises 10 MSE(G(z1, z2), x) + BCE(C(G(z1, z2)), C(x)) with Adam, all images as one batch;
+    each image keeps the codes of its best step. z2 stays 0 where it starts at 0.
+
+    Args:
+        generator: of the bundle.
+        classifier: the explained one, with gradients.
+        target: index of the explained class.
+        images: ``[N, C, H, W]`` in [-1, 1].
+        start: codes to begin with.
+        steps: number of steps; 0 returns the start.
+
+    Raises:
+        ConfigError: ``steps`` is negative.
+    """
+    if steps < 0:
+        raise ConfigError(f"refinement steps must be at least 0, got {steps}")
+    if steps == 0:
+        return start
+    free = start.z2.abs().amax(dim=1, keepdim=True) > 0
+    z1 = start.z1.detach().clone().requires_grad_()
+    z2 = start.z2.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([z1, z2], lr=LEARNING_RATE)
+    best_loss = torch.full((len(images),), torch.inf, device=images.device)
+    best = Latent(start.z1.clone(), start.z2.clone())
+    with torch.no_grad():
+        wanted = classifier(images)[:, target]
+    for step in range(steps + 1):
+        drawn = generator(z1, z2 * free)
+        error = (drawn - images).square().mean(dim=(1, 2, 3))
+        gap = binary_cross_entropy_with_logits(
+            classifier.log_odds(drawn, target), wanted, reduction="none"
+        )
+        loss = MSE_WEIGHT * error + CLASS_WEIGHT * gap
+        with torch.no_grad():
+            better = loss < best_loss
+            best_loss = torch.where(better, loss, best_loss)
+            best.z1[better], best.z2[better] = z1[better], (z2 * free)[better]
+        if step < steps:
+            optimiser.zero_grad()
+            loss.sum().backward()
+            optimiser.step()
+    return best
+
+
+def cold_start(
+    images: Tensor, positive: Tensor, code_sizes: tuple[int, int], seed: int
+) -> Latent:
+    """Codes to refine from when no encoder is to be used: drawn from the prior, as published.
+
+    Args:
+        images: ``[N, C, H, W]``.
+        positive: what the classifier calls them, bool ``[N]``; others get z2 = 0.
+        code_sizes: dimensions of z1 and z2.
+        seed: of the random numbers.
+    """
+    random = torch.Generator().manual_seed(seed)
+    z1, z2 = (torch.randn(len(images), size, generator=random) for size in code_sizes)
+    return Latent(z1.to(images.device), z2.to(images.device) * positive.unsqueeze(1))

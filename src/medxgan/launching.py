@@ -1,0 +1,46 @@
+"""One process or several: where a training run computes."""
+
+import os
+
+from lightning_fabric import Fabric
+
+from medxgan.device import choose_device
+from medxgan.errors import ConfigError
+
+
+def launch_fabric(device: str, processes: int) -> Fabric:
+    """Devices for a run; with several processes, this program is started once more for each.
+
+    Precision stays 32 bit here: the training step chooses bfloat16 itself where it is safe.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        processes: devices, or on a CPU processes, that train side by side.
+
+    Raises:
+        ConfigError: no such device here, or fewer than ``processes`` of them.
+    """
+    chosen = choose_device(device)
+    available = {"cpu": processes, "mps": 1}.get(chosen.type)
+    if available is None:
+        from torch import cuda
+
+        available = cuda.device_count()
+    if not 1 <= processes <= available:
+        raise ConfigError(
+            f"--processes must be 1 to {max(1, available)} on device '{chosen.type}', "
+            f"got {processes}"
+        )
+    fabric = Fabric(
+        accelerator=chosen.type,
+        devices=processes,
+        strategy="ddp" if processes > 1 else "auto",
+        precision="32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def is_helper_process() -> bool:
+    """Was this process started by ``launch_fabric`` in another one, which does the talking?"""
+    return os.environ.get("LOCAL_RANK", "0") != "0"

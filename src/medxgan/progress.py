@@ -1,0 +1,153 @@
+"""How far a long command is: a bar on a terminal, lines elsewhere, nothing when it is to be quiet."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+REFRESHES_A_SECOND = 4
+
+
+class Report(Protocol):
+    """Told how far the work is."""
+
+    def __call__(self, done: int, text: str = "", *, milestone: bool = True) -> None:
+        """``done`` units so far, and figures in words; lines are printed at milestones only."""
+        ...
+
+
+@contextmanager
+def progress(title: str, total: int, unit: str, *, quiet: bool = False) -> Iterator[Report]:
+    """Show on standard error how much of ``total`` is done, how fast, and how long it will take.
+
+    >>> with progress("Reading", total=2, unit="images", quiet=True) as report:
+    ...     report(1, "half of it")
+    """
+    console = Console(stderr=True)
+    pace = Pace(total, unit)
+    if quiet:
+        yield lambda done, text="", *, milestone=True: None
+    elif console.is_terminal:
+        with _Bar(title, total, unit, pace, console).shown() as report:
+            yield report
+    else:
+        yield _lines(title, total, unit, pace)
+
+
+class Pace:
+    """Speed since the first report, so that a resumed run is not credited with earlier work.
+
+    >>> seconds = iter([0.0, 4.0])
+    >>> pace = Pace(100, "images", clock=lambda: next(seconds))
+    >>> pace(10), pace(50)
+    ('', '10 images/s, 5 s left')
+    """
+
+    def __init__(
+        self, total: int, unit: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.total, self.unit, self.clock = total, unit, clock
+        self.first: tuple[int, float] | None = None
+
+    def __call__(self, done: int) -> str:
+        """Speed and time left in words; empty as long as nothing is known."""
+        now = self.clock()
+        if self.first is None:
+            self.first = (done, now)
+        done_before, started = self.first
+        if done <= done_before or now <= started:
+            return ""
+        speed = (done - done_before) / (now - started)
+        shown = f"{speed:.0f}" if speed >= 10 else f"{speed:.2g}"
+        left = max(0, self.total - done) / speed
+        return f"{shown} {self.unit}/s" + (f", {duration_text(left)} left" if left else "")
+
+
+def duration_text(seconds: float) -> str:
+    """A time span as people say it.
+
+    >>> [duration_text(s) for s in (0.4, 59.7, 61, 3599, 7500)]
+    ['0 s', '60 s', '1 min', '60 min', '2 h 05 min']
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if seconds < 3600 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def training_text(figures: Mapping[str, float]) -> str:
+    """The figures that matter while medXGAN trains; those not known yet are left out.
+
+    >>> training_text({"agreement_negative": 0.987, "agreement_positive": 0.9, "flipped": 1.0})
+    'agreement 0.99 negative, 0.90 positive'
+    """
+    wanted = {
+        "agreement_negative": "agreement {:.2f} negative",
+        "agreement_positive": "{:.2f} positive",
+        "reconstruction_l1": "reconstruction error {:.3f}",
+        "transfer_flipped": "flipped on the image {:.2f}",
+        "augmentation_p": "augmentation {:.2f}",
+    }
+    return ", ".join(
+        words.format(figures[name]) for name, words in wanted.items() if name in figures
+    )
+
+
+def training_monitor(report: Report) -> Callable[[int, dict[str, float]], None]:
+    """Turn what the training loop tells into progress; each of its log lines is a milestone."""
+    logged: float | None = None
+
+    def monitor(images: int, figures: dict[str, float]) -> None:
+        nonlocal logged
+        newest = figures.get("images")
+        report(images, training_text(figures), milestone=newest is not None and newest != logged)
+        logged = newest
+
+    return monitor
+
+
+class _Bar:
+    """A bar, and a line of figures below it."""
+
+    def __init__(self, title: str, total: int, unit: str, pace: Pace, console: Console) -> None:
+        self.pace = pace
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.completed:.0f} of {task.total:.0f} " + unit, markup=False),
+            TextColumn("{task.fields[pace]}", markup=False),
+            console=console,
+        )
+        self.task = self.bar.add_task(title, total=total, pace="")
+        self.figures = Text("", no_wrap=True, overflow="ellipsis")
+        self.live = Live(
+            Group(self.bar, self.figures),
+            console=console,
+            refresh_per_second=REFRESHES_A_SECOND,
+        )
+
+    @contextmanager
+    def shown(self) -> Iterator[Report]:
+        """On the terminal as long as the block runs."""
+        with self.live:
+            yield self._report
+
+    def _report(self, done: int, text: str = "", *, milestone: bool = True) -> None:
+        self.bar.update(self.task, completed=done, pace=self.pace(done))
+        self.figures.plain = text
+
+
+def _lines(title: str, total: int, unit: str, pace: Pace) -> Report:
+    def report(done: int, text: str = "", *, milestone: bool = True) -> None:
+        speed = pace(done)
+        if milestone:
+            parts = [f"{title}: {done} of {total} {unit}", speed, text]
+            print("; ".join(part for part in parts if part), file=sys.stderr, flush=True)
+
+    return report

@@ -1,0 +1,163 @@
+"""Explanations as one HTML page that needs nothing outside itself."""
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import sha256
+from typing import get_args
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from medxgan.errors import DataError
+from medxgan.report.figures import BRIGHTNESS, EVIDENCE, ZERO_INDEX, ColourMap, colour_table
+from medxgan.report.panels import FIRST_ROW_METHODS, View, make_view
+from medxgan.report.scales import DIFFERENCE, Scales, shared_scales, shown_methods
+from medxgan.report.wording import METHOD_LABELS, METHOD_NOTES, fact_text, scale_text
+from medxgan.types import Explanation, ProblemKind
+
+GRADIENT_STOPS = 17
+
+
+def render_report(
+    explanations: Sequence[Explanation],
+    *,
+    title: str = "Counterfactual explanations",
+    summary: Mapping[str, object] | None = None,
+    footer_facts: Mapping[str, object] | None = None,
+) -> str:
+    """One self-contained HTML page: no request leaves it, and its policy allows none.
+
+    Maps of one kind share one zero-centred colour scale, so that colours compare across images.
+
+    Args:
+        explanations: in the order of the report.
+        title: heading of the report.
+        summary: measured figures shown at the top, by name; entries of ``metrics.json`` will do.
+        footer_facts: facts of the bundle (name, method, classifier, data licence), by name.
+
+    Returns:
+        The page.
+
+    Raises:
+        DataError: there is no explanation.
+    """
+    if not explanations:
+        raise DataError("a report needs at least one explanation, got none; name images to explain")
+    scales = shared_scales(explanations)
+    methods = _methods(explanations)
+    views = [
+        make_view(explanation, f"image-{number}", methods, scales)
+        for number, explanation in enumerate(explanations, start=1)
+    ]
+    style = _source("report.css") + _gradient_rules()
+    script = _source("report.js")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            title=title,
+            views=views,
+            targets=" or ".join(sorted({view.target for view in views})),
+            counts=_counts(views),
+            problem_counts=_problem_counts(explanations),
+            difference_end=scale_text(scales[DIFFERENCE]),
+            legend=_legend(methods, scales),
+            colour_channels=any(len(explanation.image) > 1 for explanation in explanations),
+            outlined=any(view.outline for view in views),
+            summary={name: fact_text(value) for name, value in (summary or {}).items()},
+            footer_facts={name: fact_text(value) for name, value in (footer_facts or {}).items()},
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("medxgan.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _source(name: str) -> str:
+    """A style sheet or script as written: nothing of the explanations enters it."""
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _policy(style: str, script: str) -> str:
+    """Content security policy: this style, this script and inline pictures; nothing else."""
+    return (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode("ascii")
+
+
+def _gradient_rules() -> str:
+    """Style of the colour bars and of the ground under the maps, from the tables of the maps."""
+    rules = []
+    names: dict[str, ColourMap] = {"brightness": BRIGHTNESS, "evidence": EVIDENCE}
+    for name, colours in names.items():
+        table = colour_table(colours)
+        picked = [
+            table[round(2 * ZERO_INDEX * stop / (GRADIENT_STOPS - 1))]
+            for stop in range(GRADIENT_STOPS)
+        ]
+        stops = ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in picked)
+        red, green, blue = table[ZERO_INDEX]
+        rules.append(f".bar.{name} {{ background: linear-gradient(to right, {stops}); }}\n")
+        rules.append(f".ground.{name} {{ background: rgb({red} {green} {blue}); }}\n")
+    return "".join(rules)
+
+
+def _methods(explanations: Sequence[Explanation]) -> tuple[str, ...]:
+    """Methods with a panel, familiar ones first: all computed ones, and skipped ones of the row."""
+    named: dict[str, None] = {}
+    for explanation in explanations:
+        skipped = [name for name in FIRST_ROW_METHODS if name in explanation.skipped]
+        named |= dict.fromkeys([*shown_methods(explanation), *skipped])
+    known = [*FIRST_ROW_METHODS, *(name for name in METHOD_LABELS if name not in FIRST_ROW_METHODS)]
+    return tuple(sorted(named, key=lambda name: known.index(name) if name in known else len(known)))
+
+
+def _counts(views: Sequence[View]) -> dict[str, int]:
+    return {
+        "images": len(views),
+        "positive": sum(view.positive for view in views),
+        "flipped": sum(view.flipped for view in views),
+        "transfer_flipped": sum(view.transfer_flipped for view in views),
+        "trusted": sum(not view.problems for view in views),
+    }
+
+
+def _problem_counts(explanations: Sequence[Explanation]) -> dict[str, int]:
+    """How many explanations have each kind of problem; kinds that none has count zero."""
+    found = Counter(
+        kind
+        for explanation in explanations
+        for kind in {problem.kind for problem in explanation.status.problems}
+    )
+    return {kind: found[kind] for kind in get_args(ProblemKind)}
+
+
+def _legend(methods: Sequence[str], scales: Scales) -> list[tuple[str, str, str]]:
+    """Label, explanation and end of the colour bar of every method."""
+    return [
+        (
+            METHOD_LABELS.get(method, method),
+            METHOD_NOTES.get(method, "Evidence in the units of this method."),
+            scale_text(scales[method]) if method in scales else "",
+        )
+        for method in methods
+    ]

@@ -1,0 +1,212 @@
+"""One explanation as the page shows it: captions, pictures and numbers, ready for the template."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from medxgan.report.figures import (
+    BRIGHTNESS,
+    EVIDENCE,
+    ColourMap,
+    data_uri,
+    difference_map,
+    evidence_map,
+    intensity_picture,
+    overlay_picture,
+    shrink,
+)
+from medxgan.report.scales import DIFFERENCE, Scales
+from medxgan.report.vector import Curve, outline_path, probability_curve
+from medxgan.report.wording import METHOD_LABELS, scale_text, score_text
+from medxgan.types import Explanation, Problem
+
+FIRST_ROW_METHODS = ("lig", "grad-cam", "ig")
+LARGEST_FILM_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Score:
+    """A probability as text, and as the length of a bar of 100 (0 where it is not known)."""
+
+    text: str
+    known: bool
+    length: float
+    positive: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a row; without a ``uri``, ``missing`` says why there is none."""
+
+    kind: Literal["image", "map"]
+    caption: str
+    note: str
+    alt: str
+    uri: str = ""
+    score: Score | None = None
+    scale: str = ""
+    colours: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of the film."""
+
+    uri: str
+    strength: str
+    probability: str
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that the page shows of one explanation."""
+
+    anchor: str
+    name: str
+    target: str
+    positive: bool
+    flipped: bool
+    transfer_flipped: bool
+    problems: tuple[Problem, ...]
+    scores: dict[str, Score]
+    row: list[Panel]
+    more: list[Panel]
+    frames: list[Frame]
+    first_frame: int
+    curve: Curve
+    alternatives: list[str]
+    skipped: dict[str, str]
+    width: int
+    height: int
+    film_note: str
+    outline: str
+
+    @property
+    def thumbnail(self) -> str:
+        """The original, for the summary table."""
+        return self.row[0].uri
+
+
+def make_view(
+    explanation: Explanation, anchor: str, methods: tuple[str, ...], scales: Scales
+) -> View:
+    """Turn an explanation into what the template needs.
+
+    Args:
+        explanation: the explanation.
+        anchor: id of its section in the page.
+        methods: every method that the report shows, so that rows of different images align.
+        scales: colour scale of each kind of map.
+    """
+    scores = {name: _score(value) for name, value in explanation.scores.items()}
+    first = tuple(method for method in methods if method in FIRST_ROW_METHODS)
+    rest = tuple(method for method in methods if method not in FIRST_ROW_METHODS)
+    height, width = explanation.image.shape[-2:]
+    small = [shrink(intensity_picture(frame), LARGEST_FILM_SIDE) for frame in explanation.frames]
+    curve = probability_curve(explanation.strengths, explanation.probabilities)
+    return View(
+        anchor=anchor,
+        name=explanation.name,
+        target=explanation.target_name,
+        positive=explanation.positive,
+        flipped=explanation.flipped,
+        transfer_flipped=scores["transferred"].known
+        and scores["transferred"].positive != explanation.positive,
+        problems=explanation.status.problems,
+        scores=scores,
+        row=[
+            *_image_panels(explanation, scores),
+            _difference_panel(explanation, scales),
+            *(_method_panel(explanation, method, scales) for method in first),
+        ],
+        more=[_method_panel(explanation, method, scales) for method in rest],
+        frames=[
+            Frame(data_uri(picture), point.strength, point.probability)
+            for picture, point in zip(small, curve.points, strict=True)
+        ],
+        first_frame=_nearest(explanation.strengths, 1.0 if explanation.positive else 0.0),
+        curve=curve,
+        alternatives=[data_uri(intensity_picture(image)) for image in explanation.alternatives],
+        skipped=explanation.skipped,
+        width=width,
+        height=height,
+        film_note=_film_note(small[0].size, (width, height)),
+        outline="" if explanation.mask is None else outline_path(explanation.mask),
+    )
+
+
+def _image_panels(explanation: Explanation, scores: dict[str, Score]) -> list[Panel]:
+    name, target = explanation.name, explanation.target_name
+    other, presence = ("Negative", "without") if explanation.positive else ("Positive", "with")
+    pictures: list[tuple[str, Tensor, str, str]] = [
+        ("image", explanation.image, "Original", "as given"),
+        ("reconstruction", explanation.reconstruction, "Reconstruction", "redrawn"),
+        ("counterfactual", explanation.counterfactual, other, f"redrawn {presence} {target}"),
+        ("transferred", explanation.transferred, "Transferred", "change on the original"),
+    ]
+    return [
+        Panel(
+            "image",
+            caption,
+            note,
+            alt=f"{name}: {caption}, {note}; probability of {target} {scores[key].text}",
+            uri=data_uri(intensity_picture(image)),
+            score=scores[key],
+        )
+        for key, image, caption, note in pictures
+    ]
+
+
+def _difference_panel(explanation: Explanation, scales: Scales) -> Panel:
+    values = difference_map(explanation.difference)
+    note = "positive − negative"
+    if len(explanation.difference) > 1:
+        note += ", mean of channels"
+    return _map_panel(
+        explanation.name, ("Difference", note), values, scales[DIFFERENCE], BRIGHTNESS
+    )
+
+
+def _method_panel(explanation: Explanation, method: str, scales: Scales) -> Panel:
+    caption = METHOD_LABELS.get(method, method)
+    values = explanation.attributions.get(method)
+    if values is None:
+        reason = explanation.skipped.get(method, "not asked for")
+        return Panel("map", caption, "not computed", alt="", missing=reason)
+    heading = (caption, f"evidence for {explanation.target_name}")
+    return _map_panel(explanation.name, heading, evidence_map(values), scales[method], EVIDENCE)
+
+
+def _map_panel(
+    name: str, heading: tuple[str, str], values: Tensor, scale: float, colours: ColourMap
+) -> Panel:
+    caption, note = heading
+    end = scale_text(scale)
+    return Panel(
+        "map",
+        caption,
+        note,
+        alt=f"{name}: {caption} map, {note}; colours from −{end} to +{end}",
+        uri=data_uri(overlay_picture(values, scale, colours)),
+        scale=end,
+        colours="brightness" if colours == BRIGHTNESS else "evidence",
+    )
+
+
+def _score(value: float) -> Score:
+    known = math.isfinite(value)
+    length = round(100 * min(max(value, 0.0), 1.0), 1) if known else 0.0
+    return Score(score_text(value), known, length, value >= 0.5)
+
+
+def _nearest(strengths: Tensor, strength: float) -> int:
+    return int((strengths - strength).abs().argmin())
+
+
+def _film_note(shown: tuple[int, int], size: tuple[int, int]) -> str:
+    if shown == size:
+        return ""
+    return f"Film shown at {shown[0]} × {shown[1]} of {size[0]} × {size[1]} pixels."

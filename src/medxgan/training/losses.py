@@ -1,0 +1,48 @@
+"""Loss terms as pure functions; each returns a scalar, a mean over images."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+
+
+def adversarial_loss_of_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Non-saturating loss (Goodfellow et al. 2014) of logits on real and generated images.
+
+    >>> adversarial_loss_of_discriminator(torch.zeros(2), torch.zeros(3))  # 2 ln 2
+    tensor(1.3863)
+    """
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+def adversarial_loss_of_generator(fake: Tensor) -> Tensor:
+    """Non-saturating loss of the discriminator's logits on generated images."""
+    return softplus(-fake).mean()
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """R1: half the squared gradient of D at real images (Mescheder et al. 2018, equation 9).
+
+    Args:
+        logits: D(images), ``[N]``, with its graph.
+        images: ``[N, C, H, W]``, requires gradients.
+
+    >>> images = torch.ones(2, 1, 2, 2, requires_grad=True)
+    >>> gradient_penalty((3 * images).sum((1, 2, 3)), images)  # 9 * 4 pixels / 2
+    tensor(18., grad_fn=<DivBackward0>)
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
+
+
+def class_loss(log_odds: Tensor, wanted: Tensor | float) -> Tensor:
+    """Cross-entropy between the frozen classifier's log-odds and wanted probabilities.
+
+    Args:
+        log_odds: ``[N]``, of the explained class against the rest.
+        wanted: probabilities ``[N]``, or one for all.
+
+    >>> class_loss(torch.zeros(4), 1.0)  # ln 2
+    tensor(0.6931)
+    """
+    target = torch.as_tensor(wanted, dtype=log_odds.dtype, device=log_odds.device)
+    return binary_cross_entropy_with_logits(log_odds, target.expand_as(log_odds))

@@ -1,0 +1,80 @@
+"""Training batches: images of a data set, varied at random, classes in balance."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medxgan.config import VariationSettings
+from medxgan.errors import DataError
+from medxgan.training.augment import Reach, vary
+from medxgan.training.order import BalancedOrder
+from medxgan.types import Classifier
+
+IMAGES_AT_ONCE = 256
+
+
+class Images(Protocol):
+    """Images read in batches; ``Dataset`` is one."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def images(self, indices: NDArray[np.int64]) -> Tensor:
+        """Float32 ``[n, C, H, W]`` in [-1, 1]."""
+        ...
+
+
+class VariedImages:
+    """Batches whose first half the classifier calls positive, each image changed a little.
+
+    Args:
+        images: the training set.
+        order: which of them make up a step's batch.
+        variation: how far images are changed; small sets gain by it.
+    """
+
+    def __init__(self, images: Images, order: BalancedOrder, variation: VariationSettings) -> None:
+        self.images, self.order, self.variation = images, order, variation
+        self.reach = Reach(
+            flip=variation.flip,
+            shift=variation.shift,
+            turn=variation.turn,
+            scale=variation.scale,
+            contrast=variation.contrast,
+            brightness=0.0,
+        )
+
+    def batch(self, step: int, random: torch.Generator) -> Tensor:
+        """Images of a step ``[N, C, H, W]`` in [-1, 1]."""
+        images = self.images.images(self.order.rows(step))
+        return vary(images, self.reach, self.variation.chance, random).clamp(-1, 1)
+
+
+def predictions(
+    classifier: Classifier, images: Images, target: int, device: torch.device
+) -> Tensor:
+    """The classifier's score of class ``target`` for every image, ``[N]`` on the CPU."""
+    rows = np.arange(len(images))
+    parts = np.array_split(rows, max(1, -(-len(rows) // IMAGES_AT_ONCE)))
+    with torch.no_grad():
+        scores = [classifier(images.images(part).to(device))[:, target].cpu() for part in parts]
+    return torch.cat(scores)
+
+
+def check_both_answers(positive: NDArray[np.bool_], class_name: str, minimum: int) -> None:
+    """Refuse a training set that the classifier finds (almost) all positive or all negative.
+
+    Raises:
+        DataError: fewer than ``minimum`` images on one side.
+    """
+    for sign, count in (("positive", int(positive.sum())), ("negative", int((~positive).sum()))):
+        if count < minimum:
+            raise DataError(
+                f"training needs at least {minimum} images that the classifier calls {sign} for "
+                f"'{class_name}', got {count} of {len(positive)}; add images or check the "
+                "classifier's specification (intensity range, mean, std)"
+            )

@@ -1,0 +1,221 @@
+"""``medxgan train``: from a data set and a classifier to a bundle."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from medxgan.bundle import MANIFEST_NAME, Bundle, Manifest, record_classifier, save_bundle
+from medxgan.classifiers import TorchClassifier
+from medxgan.config import TrainingSettings, settings_to_toml
+from medxgan.data import Dataset
+from medxgan.errors import ClassifierError, ConfigError, OutputError
+from medxgan.training.calibration import measure_held_out
+from medxgan.training.loop import Figures, Monitor, Outcome, Run, run_training
+from medxgan.training.medxgan import MedxganRecipe, Networks
+from medxgan.training.order import BalancedOrder
+from medxgan.training.source import VariedImages, check_both_answers, predictions
+from medxgan.training.state import CHECKPOINT_NAME
+from medxgan.version import __version__
+
+EXAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of medXGAN needs beside its settings.
+
+    Attributes:
+        data: all splits; trained on ``train``, limits measured on ``val``.
+        classifier: the frozen model to explain.
+        target: index of the explained class.
+        settings: of the run.
+        folder: checkpoints, log, samples and, at the end, the bundle.
+        seed: of all random numbers.
+        oracle: an independent classifier to put into the bundle, for judging explanations.
+        data_licence: kept in the bundle.
+        data_name: kept in the bundle.
+        resume: continue the run in ``folder``.
+        stop_after: stop early after so many images.
+    """
+
+    data: Dataset
+    classifier: TorchClassifier
+    target: int
+    settings: TrainingSettings
+    folder: Path
+    seed: int = 0
+    oracle: TorchClassifier | None = None
+    data_licence: str = "not stated"
+    data_name: str = "unnamed"
+    resume: bool = False
+    stop_after: int | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How training ended: whether it reached its end (then a bundle was written), and figures."""
+
+    finished: bool
+    images: int
+    figures: dict[str, Any]
+
+
+def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
+    """Train, resume or finish a run; writes the bundle when the last image has been shown.
+
+    Raises:
+        ClassifierError: the classifier gives no probabilities, or does not fit the images.
+        DataError: the classifier calls too few images positive, or too few negative.
+        ConfigError: the run in ``folder`` was started with something else.
+        OutputError: the folder holds another run, or cannot be written.
+    """
+    _check(plan)
+    classifier = plan.classifier.to(fabric.device)
+    train = plan.data.select("train", labelled=False)
+    positive = (predictions(classifier, train, plan.target, fabric.device) >= 0.5).numpy()
+    batch = plan.settings.run.batch_size
+    target_name = classifier.spec.class_names[plan.target]
+    check_both_answers(positive, target_name, minimum=max(8, batch // 2))
+
+    # The same initial weights in every process, whatever torch's global generator did before.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        recipe = MedxganRecipe(
+            classifier,
+            plan.target,
+            plan.settings,
+            train.images(_examples(positive)),
+            fabric.device,
+        )
+    order = BalancedOrder(
+        positive,
+        batch_size=batch,
+        seed=plan.seed,
+        rank=fabric.global_rank,
+        processes=fabric.world_size,
+    )
+    run = Run(
+        plan.folder,
+        plan.settings,
+        plan.seed,
+        _identity(plan, train, fabric.world_size),
+        plan.resume,
+        plan.stop_after,
+    )
+    if fabric.is_global_zero:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        (plan.folder / "settings.toml").write_text(settings_to_toml(plan.settings))
+    source = VariedImages(train, order, plan.settings.variation)
+    outcome = run_training(run, recipe, source, fabric, monitor)
+    shown = outcome.state.step * batch * fabric.world_size
+    if not outcome.finished or not fabric.is_global_zero:
+        return Trained(outcome.finished, shown, dict(outcome.figures))
+    figures = _write_bundle(plan, outcome, train, positive, shown, fabric)
+    return Trained(True, shown, figures)
+
+
+def _check(plan: Plan) -> None:
+    spec = plan.classifier.spec
+    if spec.output == "value":
+        raise ClassifierError(
+            "medXGAN explains a class probability, got a classifier with output 'value'; "
+            "wrap it so that it returns the probability of the grade of interest"
+        )
+    if (plan.data.channels, plan.data.size) != (spec.channels, spec.size):
+        raise ClassifierError(
+            f"the classifier takes images of {spec.size} pixels and {spec.channels} channel(s), "
+            f"the data set has {plan.data.size} and {plan.data.channels}; open it with that size"
+        )
+    if plan.settings.run.batch_size % 2:
+        raise ConfigError(
+            f"run.batch_size must be even (half positive, half negative), got "
+            f"{plan.settings.run.batch_size}"
+        )
+    if not plan.resume and (plan.folder / CHECKPOINT_NAME).exists():
+        raise OutputError(
+            f"{plan.folder} already holds a run; continue it with --resume, or choose another --out"
+        )
+
+
+def _examples(positive: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """A few images for the sample sheets: positives, then as many negatives."""
+    halves = [np.flatnonzero(positive)[:EXAMPLES], np.flatnonzero(~positive)[:EXAMPLES]]
+    return np.concatenate(halves)
+
+
+def _identity(plan: Plan, train: Dataset, processes: int) -> dict[str, str]:
+    """What has to be the same for a run to go on."""
+    digest = hashlib.sha256(np.ascontiguousarray(train.rows).tobytes())
+    digest.update(train.images(np.arange(min(16, len(train)))).numpy().tobytes())
+    return {
+        "settings": json.dumps(plan.settings.model_dump(), sort_keys=True),
+        "classifier": plan.classifier.fingerprint,
+        "target class": str(plan.target),
+        "data set": f"{len(train)} images {digest.hexdigest()}",
+        "seed": str(plan.seed),
+        "number of processes": str(processes),
+    }
+
+
+def _write_bundle(
+    plan: Plan,
+    outcome: Outcome,
+    train: Dataset,
+    positive: NDArray[np.bool_],
+    shown: int,
+    fabric: Fabric,
+) -> Figures:
+    averaged = outcome.state.averaged.eval()
+    assert isinstance(averaged, Networks)
+    # What is measured is what is shipped: weights rounded as the bundle holds them.
+    for parameter in averaged.parameters():
+        parameter.copy_(parameter.half().float())
+    held_out = measure_held_out(
+        averaged.generator,
+        averaged.encoder,
+        plan.classifier,
+        plan.target,
+        plan.data.select("val", labelled=False),
+        fabric.device,
+    )
+    averaged.to("cpu")
+    manifest = Manifest(
+        name=plan.folder.name,
+        target=plan.target,
+        network=plan.settings.network,
+        classifier=record_classifier(plan.classifier),
+        oracle=record_classifier(plan.oracle) if plan.oracle is not None else None,
+        thresholds=held_out.thresholds,
+        training={
+            "preset": plan.settings.preset,
+            "settings": plan.settings.model_dump(exclude={"preset"}),
+            "seed": plan.seed,
+            "data": plan.data_name,
+            "training_images": len(train),
+            "called_positive": int(positive.sum()),
+            "images_shown": shown,
+            "seconds": round(outcome.state.seconds),
+            "device": fabric.device.type,
+            "processes": fabric.world_size,
+        },
+        metrics={"held_out": held_out.figures},
+        data_licence=plan.data_licence,
+        generator_version=__version__,
+    )
+    plan.classifier.to("cpu")
+    bundle = Bundle(
+        manifest, averaged.generator, averaged.encoder, plan.classifier, plan.oracle
+    )
+    (plan.folder / MANIFEST_NAME).unlink(missing_ok=True)
+    save_bundle(plan.folder, bundle)
+    return held_out.figures
+
+

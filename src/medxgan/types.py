@@ -1,0 +1,216 @@
+"""The nouns that every layer shares. Images are float32 ``[N, C, H, W]`` in [-1, 1]."""
+
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+
+Output = Literal["logits", "probabilities", "binary_logit", "multilabel_logits", "value"]
+
+
+class ClassifierSpec(BaseModel):
+    """What a classifier takes and gives.
+
+    ``intensity_range`` is the interval that the model expects where the package has [-1, 1];
+    ``mean`` and ``std`` (one per channel, on the scale of ``intensity_range``) are applied after.
+
+    >>> spec = ClassifierSpec(channels=1, size=64, output="logits", class_names=("healthy", "tumour"))
+    >>> spec.outputs, spec.target_index("tumour"), spec.target_index(None)
+    (2, 1, 1)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: Literal[1, 3] = 1
+    size: int = Field(ge=8, description="height and width of the input, pixels")
+    output: Output = "logits"
+    class_names: tuple[str, ...] = Field(min_length=1)
+    intensity_range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        low, high = self.intensity_range
+        if not low < high:
+            raise ValueError(f"intensity_range must rise, got {self.intensity_range}")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("give mean and std together or neither")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != self.channels:
+                raise ValueError(f"{name} must have {self.channels} value(s), got {len(values)}")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError(f"std must be positive, got {self.std}")
+        expected = {"binary_logit": 2, "value": 1}.get(self.output)
+        if expected is not None and len(self.class_names) != expected:
+            raise ValueError(
+                f"output '{self.output}' needs {expected} class name(s), got {len(self.class_names)}"
+            )
+        if self.output in ("logits", "probabilities") and len(self.class_names) < 2:
+            raise ValueError(f"output '{self.output}' needs at least 2 class names")
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """K, the number of scores that a classifier of this spec returns for an image."""
+        return len(self.class_names)
+
+    def target_index(self, target: int | str | None) -> int:
+        """Index of the explained class; ``None`` means the last one.
+
+        Raises:
+            ClassifierError: no class has that name or index.
+        """
+        from medxgan.errors import ClassifierError, nearest
+
+        if target is None:
+            return self.outputs - 1
+        if isinstance(target, str) and target in self.class_names:
+            return self.class_names.index(target)
+        try:
+            index = int(target)
+        except ValueError:
+            raise ClassifierError(
+                f"no class is named '{target}'; {nearest(str(target), self.class_names)}"
+            ) from None
+        if not 0 <= index < self.outputs:
+            raise ClassifierError(
+                f"class index must be 0 to {self.outputs - 1} ({', '.join(self.class_names)}), got {index}"
+            )
+        return index
+
+
+class Classifier(Protocol):
+    """The frozen model that is explained."""
+
+    spec: ClassifierSpec
+    differentiable: bool
+    fingerprint: str
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images ``[N, C, H, W]`` in [-1, 1] -> scores ``[N, K]``: probabilities, or the value."""
+        ...
+
+    def log_odds(self, images: Tensor, target: int) -> Tensor:
+        """Images -> ``[N]``: log-odds of class ``target`` against the rest; does not saturate."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image as read from disk: ``image`` ``[C, H, W]`` in [-1, 1] and what is known of it."""
+
+    image: Tensor
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The codes of N images: structure ``z1`` ``[N, d1]`` and pathology ``z2`` ``[N, d2]``."""
+
+    z1: Tensor
+    z2: Tensor
+
+
+ProblemKind = Literal["poor reconstruction", "prediction gap", "no flip", "code outside the prior"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason not to trust an explanation: the measured value and the limit it crossed."""
+
+    kind: ProblemKind
+    value: float
+    limit: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether an explanation can be trusted, and what is wrong if not.
+
+    >>> str(Status())
+    'ok'
+    """
+
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True when no check failed."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        return "; ".join(problem.sentence for problem in self.problems) or "ok"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What would have to change in one image for the classifier's answer to flip.
+
+    Attributes:
+        name: identifies the image in reports and file names.
+        image: the original, ``[C, H, W]`` in [-1, 1].
+        reconstruction: G(z1, z2) ``[C, H, W]``.
+        counterfactual: the image on the other side of the decision ``[C, H, W]``: the negative
+            realization G(z1, 0) of a positive image, a positive G(z1, z2') of a negative one.
+        transferred: the same change made on the original ``[C, H, W]``, clipped to [-1, 1].
+        frames: the film from negative to positive ``[T, C, H, W]``.
+        strengths: factor on z2 of each frame, ``[T]``; 0 = negative, 1 = the positive code.
+        probabilities: C of the explained class on each frame, ``[T]``.
+        difference: positive minus negative image, signed, ``[C, H, W]``.
+        attributions: method -> signed evidence ``[C, H, W]`` for the explained class.
+        latent: codes ``[1, d1]`` and ``[1, d2]`` of the positive end of the film.
+        target: index of the explained class.
+        target_name: its name.
+        scores: C of the explained class on ``image``, ``reconstruction``, ``counterfactual``
+            and ``transferred``, under these names.
+        alternatives: more counterfactuals of a negative image ``[A, C, H, W]`` (may be empty).
+        status: ok, or what is wrong and by how much.
+        mask: lesion mask ``[H, W]`` where the data has one.
+        skipped: method -> why it could not be computed.
+    """
+
+    name: str
+    image: Tensor
+    reconstruction: Tensor
+    counterfactual: Tensor
+    transferred: Tensor
+    frames: Tensor
+    strengths: Tensor
+    probabilities: Tensor
+    difference: Tensor
+    attributions: dict[str, Tensor]
+    latent: Latent
+    target: int
+    target_name: str
+    scores: dict[str, float]
+    alternatives: Tensor
+    status: Status
+    mask: Tensor | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def positive(self) -> bool:
+        """True when the classifier calls the original image positive (score at least 0.5)."""
+        return self.scores["image"] >= 0.5
+
+    @property
+    def flipped(self) -> bool:
+        """True when the counterfactual lies on the other side of 0.5 than the original."""
+        return (self.scores["counterfactual"] >= 0.5) != self.positive
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write PNGs of every picture, ``explanation.npz`` and ``explanation.json``."""
+        from medxgan.report import save_explanation
+
+        save_explanation(self, folder)
+
+    def to_html(self) -> str:
+        """One self-contained HTML page."""
+        from medxgan.report import render_report
+
+        return render_report([self])

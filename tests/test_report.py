@@ -1,0 +1,486 @@
+"""The report: offline, safe, honest about scales, and written whole or not at all."""
+
+import csv
+import json
+import re
+from base64 import b64decode, b64encode
+from dataclasses import replace
+from hashlib import sha256
+from html.parser import HTMLParser
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from medxgan.errors import DataError, OutputError
+from medxgan.report import render_report, save_explanation, write_report
+from medxgan.report.figures import (
+    ZERO_INDEX,
+    colour_indices,
+    colour_table,
+    intensity_picture,
+    map_picture,
+    overlay_picture,
+)
+from medxgan.report.saving import unique_folder_names
+from medxgan.report.scales import robust_scale, shared_scales
+from medxgan.report.vector import outline_path, probability_curve
+from medxgan.types import Explanation, Latent, Problem, Status
+
+SIDE = 8
+VOID = {"meta", "link", "img", "input", "br", "hr"}
+SVG_LEAVES = {"rect", "path", "circle", "use"}
+NOT_FLIPPED = Problem("no flip", 0.7, 0.5, "the counterfactual still scores 0.70")
+
+
+def gradient(channels: int = 1) -> Tensor:
+    return torch.linspace(-1, 1, SIDE * SIDE).view(1, SIDE, SIDE).repeat(channels, 1, 1)
+
+
+def make_explanation(
+    name: str = "slice 1",
+    *,
+    positive: bool = True,
+    channels: int = 1,
+    amplitude: float = 1.0,
+    problems: tuple[Problem, ...] = (),
+) -> Explanation:
+    image = gradient(channels)
+    high, low = (0.9996, 0.1234) if positive else (0.1234, 0.9996)
+    return Explanation(
+        name=name,
+        image=image,
+        reconstruction=image * 0.9,
+        counterfactual=-image,
+        transferred=image * 0.5,
+        frames=torch.stack([image * strength for strength in (0.0, 0.5, 1.0)]),
+        strengths=torch.tensor([0.0, 0.5, 1.0]),
+        probabilities=torch.tensor([0.02, 0.5, 0.98]),
+        difference=amplitude * image,
+        attributions={
+            "lig": amplitude * image,
+            "grad-cam": amplitude * image,
+            "ig": amplitude * image,
+        },
+        latent=Latent(torch.ones(1, 4), torch.full((1, 2), 2.0)),
+        target=1,
+        target_name="tumour",
+        scores={"image": high, "reconstruction": 0.8, "counterfactual": low, "transferred": low},
+        alternatives=image.new_zeros(0 if positive else 2, channels, SIDE, SIDE),
+        status=Status(problems),
+    )
+
+
+class Page(HTMLParser):
+    """Elements and visible text of a page; fails on tags that do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in SVG_LEAVES
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def attributes(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def classed(self, name: str) -> list[dict[str, str | None]]:
+        found = [attributes for _, attributes in self.elements]
+        return [each for each in found if name in (each.get("class") or "").split()]
+
+
+def colours_of(page: Page, alt: str) -> np.ndarray:
+    """RGBA of the picture whose alternative text starts so."""
+    (source,) = [i["src"] for i in page.attributes("img") if (i["alt"] or "").startswith(alt)]
+    data = b64decode((source or "").removeprefix("data:image/png;base64,"))
+    return np.asarray(Image.open(BytesIO(data)).convert("RGBA")).astype(int)
+
+
+def test_page_asks_for_nothing_outside_itself():
+    explanations = [make_explanation(), make_explanation("b", positive=False, channels=3)]
+    text = render_report(explanations)
+    page = Page(text)
+    bare = re.sub(r"data:image/png;base64,[\w+/=]+", "", text)
+    assert not re.search(r"https?:|//[a-z]|@import|@font-face|url\(", bare)
+    for _, attributes in page.elements:
+        assert (attributes.get("src") or "data:").startswith("data:")
+        assert re.match(r"#|data:,", attributes.get("href") or "#")
+        assert "style" not in attributes
+        assert not any(name.startswith("on") for name in attributes)
+
+
+def test_policy_allows_only_this_style_and_this_script():
+    text = render_report([make_explanation()])
+    (policy,) = [
+        meta["content"] or ""
+        for meta in Page(text).attributes("meta")
+        if meta.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert "default-src 'none'; img-src data:;" in policy
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, flags=re.DOTALL)
+        digest = b64encode(sha256(inline.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_hostile_words_stay_words():
+    attack = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+    problem = Problem("no flip", 1.0, 0.5, attack)
+    explanation = replace(
+        make_explanation(attack, problems=(problem,)),
+        target_name=attack,
+        skipped={"ig": attack, attack: attack},
+    )
+    explanation.attributions.pop("ig")
+    text = render_report(
+        [explanation], title=attack, summary={attack: attack}, footer_facts={attack: attack}
+    )
+    page = Page(text)
+    assert attack not in text
+    assert len(page.attributes("script")) == 1
+    assert all("onerror" not in image for image in page.attributes("img"))
+    assert attack in page.text
+
+
+def test_reader_is_told_what_validity_means_and_what_went_wrong():
+    text = Page(render_report([make_explanation(problems=(NOT_FLIPPED,))])).text
+    assert "the model's answer flipped, not that a clinical cause was found" in text
+    assert "Not for clinical use" in text
+    assert NOT_FLIPPED.sentence in text
+    assert text.index(NOT_FLIPPED.sentence) < text.index("as given")
+
+
+def test_row_shows_eight_pictures_in_their_order():
+    text = Page(render_report([make_explanation()])).text
+    row = text[text.index("as given") - len("Original ") :]
+    captions = "Original.*Reconstruction.*Negative.*Transferred.*Difference.*LIG.*Grad-CAM.*IG"
+    assert re.match(captions, row)
+    negative = Page(render_report([make_explanation(positive=False)]))
+    assert "redrawn with tumour" in negative.text
+    assert "Other ways to become tumour" in negative.text
+    assert sum("alternative" in (i["alt"] or "") for i in negative.attributes("img")) == 2
+
+
+def test_summary_table_has_a_row_an_image_and_a_link_to_it():
+    names = ["first", "second", "third"]
+    page = Page(render_report([make_explanation(name) for name in names]))
+    heads = "Image Prediction Reconstruction Counterfactual Transferred Flipped Status"
+    assert heads in page.text
+    links = {a["href"] for a in page.attributes("a")} - {"#summary"}
+    articles = {f"#{article['id']}" for article in page.attributes("article")}
+    assert links == articles == {"#image-1", "#image-2", "#image-3"}
+
+
+def test_counts_cover_flips_and_every_kind_of_problem():
+    explanations = [
+        make_explanation("a"),
+        make_explanation("b", problems=(NOT_FLIPPED, NOT_FLIPPED)),
+        make_explanation("c", positive=False),
+    ]
+    text = Page(render_report(explanations)).text
+    assert "images 3 2 positive, 1 negative" in text
+    assert "flipped 3 of 3" in text
+    assert "status OK 2 of 3" in text
+    for kind, count in (("no flip", 1), ("poor reconstruction", 0), ("prediction gap", 0)):
+        assert f"{kind} {count} warning" in text
+    assert "code outside the prior 0 warnings" in text
+
+
+def test_probabilities_never_claim_certainty():
+    text = Page(render_report([make_explanation()])).text
+    assert ">0.999" in text
+    assert "0.123" in text
+    assert "1.000" not in text
+
+
+def test_a_score_that_is_not_known_is_no_flip():
+    explanation = make_explanation()
+    explanation.scores["transferred"] = float("nan")
+    text = Page(render_report([explanation])).text
+    assert "flipped, transferred 0 of 1" in text
+    assert "p not known" in text
+
+
+def test_film_has_a_slider_a_frame_each_and_the_curve():
+    page = Page(render_report([make_explanation()]))
+    (slider,) = [each for each in page.attributes("input") if each["type"] == "range"]
+    assert (slider["min"], slider["max"], slider["value"]) == ("0", "2", "2")
+    assert slider["aria-label"]
+    frames = [li for li in page.attributes("li") if "data-strength" in li]
+    assert [frame["data-probability"] for frame in frames] == ["0.020", "0.500", "0.980"]
+    assert len(page.classed("dot")) == 3
+    assert "strength of the change" in page.text
+
+
+def test_pictures_have_alternative_texts():
+    explanation = replace(make_explanation(), mask=gradient()[0] > 0)
+    images = Page(render_report([explanation])).attributes("img")
+    silent = [image for image in images if not image["alt"]]
+    assert {image.get("class") for image in silent} == {"thumbnail", "base"}
+
+
+def test_outline_is_drawn_and_offered_only_where_a_mask_is_known():
+    masked = replace(make_explanation(), mask=gradient()[0] > 0)
+    assert 'data-option="outlined"' in render_report([masked])
+    assert 'data-option="outlined"' not in render_report([make_explanation()])
+
+
+def test_method_that_failed_says_why_in_its_place():
+    explanation = replace(make_explanation(), skipped={"grad-cam": "no convolution to look at"})
+    explanation.attributions.pop("grad-cam")
+    page = Page(render_report([explanation, make_explanation()]))
+    assert "no convolution to look at" in page.text
+    assert len(page.classed("columns-8")) == 2
+    assert len(page.classed("missing")) == 1
+
+
+def test_other_methods_wait_in_a_second_row():
+    explanation = make_explanation()
+    explanation.attributions["occlusion"] = gradient()
+    explanation.attributions["difference"] = gradient()
+    text = Page(render_report([explanation])).text
+    assert "More maps: Occlusion" in text
+
+
+def test_colour_images_show_the_mean_difference_with_a_note():
+    text = Page(render_report([make_explanation(channels=3)])).text
+    assert "mean of channels" in text
+    assert "Evidence is summed over the colour channels" in text
+    assert "channels" not in Page(render_report([make_explanation()])).text
+
+
+def test_large_films_are_shown_smaller_and_say_so():
+    frames = torch.zeros(3, 1, 256, 256)
+    explanation = replace(make_explanation(), image=frames[0], frames=frames)
+    assert "Film shown at 128 × 128 of 256 × 256 pixels." in Page(render_report([explanation])).text
+
+
+def test_facts_are_printed_as_given():
+    text = Page(
+        render_report(
+            [make_explanation()],
+            title="Twelve phantoms",
+            summary={"validity": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 4}, "FID": None},
+            footer_facts={"Data licence": "CC BY 4.0"},
+        )
+    ).text
+    assert "Twelve phantoms" in text
+    assert "validity 0.5 (95 % interval 0.25 to 0.75, n = 4)" in text
+    assert "FID not computed" in text
+    assert "Data licence CC BY 4.0" in text
+
+
+def test_report_of_nothing_is_refused():
+    with pytest.raises(DataError, match="at least one explanation"):
+        render_report([])
+
+
+def test_half_the_amplitude_gets_the_colour_of_half_the_scale():
+    """Two maps, one twice the other: they share the scale of the report, not one each."""
+    strong = replace(make_explanation("strong"), difference=torch.full((1, SIDE, SIDE), 0.8))
+    weak = replace(make_explanation("weak"), difference=torch.full((1, SIDE, SIDE), -0.4))
+    page = Page(render_report([strong, weak]))
+    table = colour_table("PuOr_r").astype(int)
+    for name, index in (("strong", 254), ("weak", round(ZERO_INDEX * 0.5))):
+        picture = colours_of(page, f"{name}: Difference map")
+        opacity = picture[..., 3:] / 255
+        seen = picture[..., :3] * opacity + table[ZERO_INDEX] * (1 - opacity)
+        assert np.abs(seen - table[index]).max() <= 1.5
+
+
+def test_each_method_has_its_own_scale_shared_by_all_images():
+    strong, weak = make_explanation(amplitude=1.0), make_explanation(amplitude=0.5)
+    strong.attributions["ig"] *= 100
+    weak.attributions["ig"] *= 100
+    scales = shared_scales([weak, strong])
+    assert scales["ig"] == pytest.approx(100 * scales["lig"])
+    assert scales == shared_scales([strong, weak])
+
+
+def test_one_outlier_does_not_set_the_scale():
+    values = torch.ones(1000)
+    values[0] = 1e6
+    assert robust_scale([values]) == 1.0
+    sparse = torch.zeros(1000)
+    sparse[0] = -3.0
+    assert robust_scale([sparse]) == 3.0
+    assert robust_scale([torch.full((4,), torch.nan)]) == 1.0
+
+
+def test_colour_of_zero_is_neutral_and_table_symmetric():
+    for colours in ("PuOr_r", "RdBu_r"):
+        table = colour_table(colours).astype(int)
+        assert len(set(table[ZERO_INDEX])) == 1
+        luminance = table[:255] @ [0.299, 0.587, 0.114]
+        assert luminance.argmax() == pytest.approx(ZERO_INDEX, abs=4)
+    assert (colour_indices(torch.tensor([[-0.5, 0.0, 0.5]]), 0.5) == [[0, 127, 254]]).all()
+
+
+def test_overlay_on_the_ground_looks_like_the_opaque_map():
+    values = torch.linspace(-1, 1, 255).view(1, -1)
+    for colours in ("PuOr_r", "RdBu_r"):
+        opaque = map_picture(values, 1.0, colours).convert("RGB")
+        zero = tuple(colour_table(colours)[ZERO_INDEX].tolist())
+        ground = Image.new("RGBA", opaque.size, (*zero, 255))
+        ground.alpha_composite(overlay_picture(values, 1.0, colours).convert("RGBA"))
+        difference = np.asarray(ground.convert("RGB")).astype(int) - np.asarray(opaque)
+        assert np.abs(difference).max() <= 2
+
+
+def test_intensities_map_to_bytes_and_not_finite_to_grey():
+    picture = intensity_picture(torch.tensor([[[-2.0, -1.0, 0.0, 1.0, torch.nan]]]))
+    assert np.asarray(picture).tolist() == [[0, 0, 128, 255, 128]]
+    assert intensity_picture(torch.zeros(3, 2, 5)).mode == "RGB"
+
+
+def test_outline_of_a_ring_has_both_borders():
+    mask = torch.ones(3, 3)
+    mask[1, 1] = 0
+    lengths = [int(length) for length in re.findall(r"[hv](\d+)", outline_path(mask))]
+    assert sum(lengths) == 12 + 4
+    assert outline_path(torch.zeros(3, 3)) == ""
+
+
+def test_curve_leaves_a_gap_where_a_probability_is_missing():
+    curve = probability_curve(torch.arange(4.0), torch.tensor([0.0, torch.nan, 0.5, 1.0]))
+    assert curve.path.count("M") == 2
+    assert curve.points[1].probability == "not known"
+    places = [point.x for point in curve.points]
+    assert all(left < right for left, right in pairwise(places))
+    assert probability_curve(torch.zeros(1), torch.zeros(1)).points[0].x == curve.left
+
+
+def test_saved_arrays_come_back_as_they_were(tmp_path: Path):
+    mask = gradient()[0] > 0
+    explanation = replace(make_explanation(positive=False), mask=mask)
+    assert save_explanation(explanation, tmp_path / "deep" / "out") == tmp_path / "deep" / "out"
+    with np.load(tmp_path / "deep" / "out" / "explanation.npz", allow_pickle=False) as arrays:
+        for name in ("image", "reconstruction", "counterfactual", "transferred", "frames"):
+            assert np.array_equal(arrays[name], getattr(explanation, name).numpy())
+        for name in ("strengths", "probabilities", "difference", "alternatives", "mask"):
+            assert np.array_equal(arrays[name], getattr(explanation, name).numpy())
+        for method, values in explanation.attributions.items():
+            assert np.array_equal(arrays[f"attribution-{method}"], values.numpy())
+        assert np.array_equal(arrays["z1"], explanation.latent.z1.numpy())
+        assert np.array_equal(arrays["z2"], explanation.latent.z2.numpy())
+
+
+def test_saved_facts_name_every_file(tmp_path: Path):
+    explanation = replace(
+        make_explanation(problems=(replace(NOT_FLIPPED, value=float("inf")),)),
+        skipped={"occlusion": "not asked for"},
+    )
+    save_explanation(explanation, tmp_path)
+    facts = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
+    written = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert set(facts["files"]) | {"explanation.json"} == written
+    for name in ("original", "reconstruction", "counterfactual", "transferred", "difference"):
+        assert f"{name}.png" in written
+    assert {"film.png", "frames/frame-02.png", "attribution-grad-cam.png"} <= written
+    assert facts["format_version"] == 1
+    assert facts["scores"]["reconstruction"] == 0.8
+    assert facts["skipped"] == {"occlusion": "not asked for"}
+    assert facts["status"]["problems"][0]["kind"] == "no flip"
+    assert facts["status"]["problems"][0]["value"] is None
+    with Image.open(tmp_path / "film.png") as film:
+        assert film.size == (3 * SIDE, SIDE)
+    assert facts["colour_scales"].keys() == {"difference", "lig", "grad-cam", "ig"}
+
+
+def test_explanation_opens_its_doors_to_the_report(tmp_path: Path):
+    explanation = make_explanation()
+    explanation.save(tmp_path)
+    assert (tmp_path / "explanation.json").is_file()
+    assert "slice 1" in explanation.to_html()
+
+
+def test_report_folder_holds_page_table_and_a_folder_an_image(tmp_path: Path):
+    explanations = [
+        make_explanation("same", amplitude=1.0),
+        make_explanation("same", amplitude=0.5, problems=(NOT_FLIPPED,)),
+        make_explanation("../escape"),
+    ]
+    page = write_report(explanations, tmp_path / "out", title="Three")
+    assert page == tmp_path / "out" / "report.html"
+    assert "Three" in page.read_text(encoding="utf-8")
+    with (tmp_path / "out" / "explanations.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["folder"] for row in rows] == ["same", "same-2", "escape"]
+    assert rows[0]["score_image"] == "0.9996"
+    assert [row["problems"] for row in rows] == ["", "no flip", ""]
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("report.html", "explanations.csv", "same", "same-2", "escape")
+    }
+    scales = [
+        json.loads((tmp_path / "out" / folder / "explanation.json").read_text())["colour_scales"]
+        for folder in ("same", "same-2")
+    ]
+    assert scales[0] == scales[1]
+
+
+def test_report_can_be_written_again(tmp_path: Path):
+    write_report([make_explanation()], tmp_path, title="Old")
+    (tmp_path / "notes.txt").write_text("mine")
+    write_report([make_explanation()], tmp_path, title="New")
+    assert "New" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_file_in_the_way_is_one_sentence(tmp_path: Path):
+    (tmp_path / "taken").write_text("")
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        with pytest.raises(OutputError, match="expected a folder to write to, but a file"):
+            write_report([make_explanation()], folder)
+        with pytest.raises(OutputError, match="expected a folder to write to, but a file"):
+            save_explanation(make_explanation(), folder)
+
+
+def test_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_report([make_explanation()], tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_names_are_safe_and_unique():
+    names = ["a/b", "a\\b", "A-B", "", ".", "x" * 300, "x" * 299, "report.html", "scan.", "NUL.png"]
+    folders = unique_folder_names(names)
+    assert len({folder.casefold() for folder in folders}) == len(names)
+    assert "report.html" not in folders
+    for folder in folders:
+        assert re.fullmatch(r"[\w][\w.-]*", folder)
+        assert not folder.endswith(".")
+        assert len(folder) < 80

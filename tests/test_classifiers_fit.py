@@ -242,6 +242,12 @@ def test_settings_below_one_are_refused(setting):
         fitted(**{setting: 0})
 
 
+@pytest.mark.parametrize("rate", [0.0, -1e-3])
+def test_a_learning_rate_that_is_not_positive_is_refused(rate):
+    with pytest.raises(ClassifierError, match="learning_rate must be above 0, got"):
+        fitted(learning_rate=rate)
+
+
 def test_an_output_that_cannot_be_fitted_is_refused():
     spec = ClassifierSpec(size=16, output="value", class_names=("grade",))
     with pytest.raises(ClassifierError, match="for output logits or binary_logit, got 'value'"):

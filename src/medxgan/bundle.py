@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import safetensors
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from medxgan.atomic import atomic_file
-from medxgan.classifiers import TorchClassifier, build_architecture, load_classifier
+from medxgan.classifiers import TorchClassifier, build_architecture
 from medxgan.config import NetworkSettings
-from medxgan.errors import BundleError, ClassifierError, nearest
+from medxgan.errors import BundleError, nearest
 from medxgan.networks.encoder import Encoder
 from medxgan.networks.medxgan import TwoCodeGenerator
 from medxgan.types import ClassifierSpec
@@ -90,7 +89,7 @@ class Manifest(_Part):
         generator_version: version of this program that wrote the bundle.
     """
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     name: str
     method: Literal["medxgan"] = "medxgan"
     target: int = Field(ge=0)
@@ -291,9 +290,7 @@ def _restore(
         record.architecture, record.spec.channels, record.spec.size, outputs
     )
     _fill(module, tensors, part, folder)
-    classifier = TorchClassifier(
-        module, record.spec, record.architecture, None, record.measured
-    )
+    classifier = TorchClassifier(module, record.spec, record.architecture, None, record.measured)
     if classifier.fingerprint != record.fingerprint:
         raise BundleError(
             f"the {part} in {folder} has other weights than {MANIFEST_NAME} says; "

@@ -1,11 +1,10 @@
 """The command line: parse, call, print. Heavy imports wait until a command runs."""
 
-import shlex
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -21,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
 )
 
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all random numbers.")]
@@ -76,19 +76,20 @@ def _common(
 
 @app.command()
 def demo(
+    *,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("demo"),
     seed: Seed = 2026,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Explain fresh synthetic brain images with the bundle that comes with the program."""
+    """Explain fresh phantoms with the bundle that comes along."""
     from medxgan import demo as demonstration
     from medxgan.console import print_table
     from medxgan.explain import METHODS
     from medxgan.explainer import ExplainSettings, load
     from medxgan.explaining import explain_inputs, summary_rows, write_explanations
     from medxgan.output import check_writable_folder
-    from medxgan.progress import duration_text, progress
+    from medxgan.progress import busy, duration_text, progress
 
     started = time.monotonic()
     check_writable_folder(out)
@@ -97,7 +98,8 @@ def demo(
     settings = ExplainSettings(methods=tuple(METHODS), seed=seed)
     with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
         explanations = explain_inputs(explainer, inputs, settings, report)
-    page = write_explanations(explanations, explainer, out)
+    with busy("Writing the report", quiet=quiet):
+        page = write_explanations(explanations, explainer, out)
     if not quiet:
         print_table(summary_rows(explanations))
         print(f"Done in {duration_text(time.monotonic() - started)}.")
@@ -107,6 +109,7 @@ def demo(
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="A new folder, or an archive (.npz).")],
+    *,
     kind: Annotated[str, typer.Option(help="brain or chest.")] = "brain",
     count: Annotated[int, typer.Option(help="Number of subjects.")] = 1000,
     size: Annotated[int, typer.Option(help="Height and width, 32 to 256 pixels.")] = 64,
@@ -120,15 +123,16 @@ def phantom(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Draw synthetic images with lesion masks and a healthy twin of every subject."""
+    """Draw synthetic images, with lesion masks and healthy twins."""
     from medxgan.data import write_phantoms
-    from medxgan.data.phantom import make_phantoms, phantom_kind
+    from medxgan.data.phantom import Kind, make_phantoms
     from medxgan.output import check_writable_folder
-    from medxgan.progress import progress
+    from medxgan.progress import busy, progress
 
     check_writable_folder(out.parent)
-    chosen = phantom_kind(kind)
-    phantoms = make_phantoms(chosen, count, size=size, seed=seed, shortcut=shortcut)
+    chosen = cast(Kind, kind)  # make_phantoms refuses all others
+    with busy(f"Drawing {count} subjects", quiet=quiet):
+        phantoms = make_phantoms(chosen, count, size=size, seed=seed, shortcut=shortcut)
     with progress("Writing", count, "subjects", quiet=quiet) as report:
         write_phantoms(phantoms, out, chosen, seed, report)
     if not quiet:
@@ -139,6 +143,7 @@ def phantom(
 @app.command("fit-classifier")
 def fit_classifier(
     data: Annotated[Path, typer.Argument(help="Folder, table (.csv) or archive (.npz).")],
+    *,
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     arch: Annotated[str, typer.Option(help="cnn, vgg16, vgg16_bn or monai:NAME.")] = "cnn",
     size: Annotated[
@@ -156,18 +161,19 @@ def fit_classifier(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train a classifier on labelled images, to be explained later."""
+    """Train a classifier that can then be explained."""
     from medxgan.classifiers import save_classifier
     from medxgan.console import print_table, say_notes
     from medxgan.data import open_dataset
     from medxgan.device import choose_device
     from medxgan.fitting import MEASURED_HEADER, epoch_text, fit_on_dataset, measured_rows
     from medxgan.output import check_writable_file
-    from medxgan.progress import progress
+    from medxgan.progress import busy, progress
 
     check_writable_file(out, ".safetensors")
     chosen_device = choose_device(device)
-    images = open_dataset(data, size=size, channels=channels)
+    with busy(f"Reading {data}", quiet=quiet):
+        images = open_dataset(data, size=size, channels=channels)
     say_notes(images.notes, quiet=quiet)
     with progress("Fitting", epochs, "epochs", quiet=quiet) as report:
         classifier = fit_on_dataset(
@@ -192,6 +198,7 @@ def fit_classifier(
 @app.command()
 def train(
     data: Annotated[Path, typer.Argument(help="Folder, table (.csv) or archive (.npz).")],
+    *,
     classifier: Annotated[
         str,
         typer.Option(
@@ -214,25 +221,23 @@ def train(
         Path | None,
         typer.Option(help="An independent classifier, kept in the bundle to judge explanations."),
     ] = None,
-    licence: Annotated[
-        str, typer.Option(help="Of the data; kept in the bundle.")
-    ] = "not stated",
+    licence: Annotated[str, typer.Option(help="Of the data; kept in the bundle.")] = "not stated",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     processes: Annotated[int, typer.Option(help="Train on so many devices or processes.")] = 1,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train medXGAN against a classifier; Ctrl-C keeps what was learned for --resume."""
+    """Train medXGAN against a classifier; Ctrl-C can be resumed."""
     from medxgan.classifiers import load_classifier
     from medxgan.config import load_settings
-    from medxgan.console import print_table, say_notes
+    from medxgan.console import figure_rows, print_table, say_notes
     from medxgan.data import open_dataset
     from medxgan.errors import ConfigError, nearest
     from medxgan.launching import is_helper_process, launch_fabric
     from medxgan.output import check_writable_folder
-    from medxgan.progress import progress, training_monitor
-    from medxgan.training.train import Plan, figure_rows, train_medxgan
+    from medxgan.progress import busy, progress, training_monitor
+    from medxgan.training.train import Plan, train_medxgan
 
     quiet = quiet or is_helper_process()
     if method not in METHODS_OF_TRAINING:
@@ -243,7 +248,8 @@ def train(
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec)
     judge = load_classifier(oracle) if oracle is not None else None
-    images = open_dataset(data, size=model.spec.size, channels=model.spec.channels)
+    with busy(f"Reading {data}", quiet=quiet):
+        images = open_dataset(data, size=model.spec.size, channels=model.spec.channels)
     say_notes(images.notes, quiet=quiet)
     plan = Plan(
         data=images,
@@ -262,16 +268,12 @@ def train(
         trained = train_medxgan(plan, fabric, training_monitor(report))
     if not trained.finished:
         if not quiet:
-            print(f"Stopped after {trained.images} images; nothing is lost. Continue with:")
-            print(f"  {_this_command()}" + ("" if resume else " --resume"))
+            print(f"Stopped after {trained.images} images; checkpoint written to {out}.")
+            print("Run the same command with --resume to go on.")
         raise typer.Exit(INTERRUPTED)
     if not quiet:
         print_table(figure_rows(trained.figures), title="On held-out images")
         print(f"Bundle written to {out}.")
-
-
-def _this_command() -> str:
-    return shlex.join(["medxgan", *sys.argv[1:]])
 
 
 @app.command()
@@ -280,6 +282,7 @@ def explain(
     images: Annotated[
         list[Path], typer.Argument(metavar="INPUT...", help="Images, folders or data sets.")
     ],
+    *,
     out: Annotated[Path, typer.Option(help="Folder for the report.")],
     split: Annotated[
         str | None, typer.Option(help="Of data sets, take only train, val or test.")
@@ -287,13 +290,17 @@ def explain(
     target: Target = None,
     methods: Annotated[
         str | None,
-        typer.Option(help="Names with commas, from: difference, lig, lig-transferred, "
-                          "lig-published, ig, grad-cam, occlusion; all but the last by default."),
+        typer.Option(
+            help="Names with commas, from: difference, lig, lig-transferred, "
+            "lig-published, ig, grad-cam, occlusion; all but the last by default."
+        ),
     ] = None,
     refine: Annotated[
         int, typer.Option(help="Steps that bring the reconstruction nearer to the image.")
     ] = 0,
-    start: Annotated[str, typer.Option(help="encoder, or cold (then refine for long).")] = "encoder",
+    start: Annotated[
+        str, typer.Option(help="encoder, or cold (then refine for long).")
+    ] = "encoder",
     frames: Annotated[int, typer.Option(help="Pictures of the film.")] = 11,
     classifier: Annotated[
         str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
@@ -304,7 +311,7 @@ def explain(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Explain images and write a report that opens in any browser."""
+    """Explain images, and write a report for the browser."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
     from medxgan.data import read_inputs
@@ -316,19 +323,20 @@ def explain(
         write_explanations,
     )
     from medxgan.output import check_writable_folder
-    from medxgan.progress import progress
+    from medxgan.progress import busy, progress
 
     settings = parse_settings(methods, refine=refine, start=start, frames=frames, seed=seed)
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, device=device)
-    explainer.check_target(target)
     size, channels = explainer.spec.size, explainer.spec.channels
-    inputs = read_inputs(images, size=size, channels=channels, split=split)
+    with busy("Reading images", quiet=quiet):
+        inputs = read_inputs(images, size=size, channels=channels, split=split)
     say_notes(inputs.notes, quiet=quiet)
     with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
-        explanations = explain_inputs(explainer, inputs, settings, report)
-    page = write_explanations(explanations, explainer, out)
+        explanations = explain_inputs(explainer, inputs, settings, report, target=target)
+    with busy("Writing the report", quiet=quiet):
+        page = write_explanations(explanations, explainer, out)
     if not quiet:
         print_table(summary_rows(explanations))
         print(f"Report written to {page}; open it in a browser.")
@@ -341,7 +349,7 @@ def inspect(
         typer.Argument(metavar="FILE", help="Image, data set, classifier, bundle, run, settings."),
     ],
 ) -> None:
-    """Say what a file or folder is, and how this program can use it."""
+    """Say what a file or folder is, and how to use it."""
     from medxgan.console import print_table
     from medxgan.inspection import inspect as look_at
 

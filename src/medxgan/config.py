@@ -29,7 +29,7 @@ class LossSettings(_Section):
     reconstruction: float = Field(40.0, ge=0, description="L1 of reconstruction against image")
     classification: float = Field(0.5, ge=0, description="frozen classifier on what is generated")
     transfer: float = Field(1.0, ge=0, description="classifier and D on the transferred image")
-    preservation: float = Field(4.0, ge=0, description="L1 of positive against negative image")
+    preservation: float = Field(10.0, ge=0, description="L1 of positive against negative image")
     prior: float = Field(4e-4, ge=0, description="KL divergence of the codes to N(0, I)")
     gradient_penalty: float = Field(1.0, ge=0, description="gamma of R1")
     gradient_penalty_interval: int = Field(16, ge=1, description="steps between penalties")

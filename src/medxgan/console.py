@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -27,13 +27,35 @@ def print_table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), title
     if not console.is_terminal:
         console.width = WIDTH_IN_FILES
     table = Table(
-        title=title or None, title_justify="left", show_header=bool(header), box=None, pad_edge=False
+        title=title or None,
+        title_justify="left",
+        show_header=bool(header),
+        box=None,
+        pad_edge=False,
     )
     for place, name in enumerate(header):
         table.add_column(name, justify="right" if place else "left")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
+
+
+def figure_rows(figures: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Measured figures as rows of a table.
+
+    >>> figure_rows({"n": 12, "agreement_negative": 0.98765, "validity": None})
+    [('images', '12'), ('agreement negative', '0.988'), ('validity', 'not known')]
+    """
+    return [
+        ("images" if name == "n" else name.replace("_", " "), _figure_text(value))
+        for name, value in figures.items()
+    ]
+
+
+def _figure_text(value: object) -> str:
+    if value is None:
+        return "not known"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def sentence_of(fault: BaseException) -> str | None:

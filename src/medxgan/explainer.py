@@ -19,8 +19,8 @@ from medxgan.explain.attribution import attributions
 from medxgan.explain.counterfactual import plausible_positives, transfer
 from medxgan.explain.lig import STEPS
 from medxgan.explain.scores import evaluate, probability
-from medxgan.explain.trust import judge
 from medxgan.explain.traversal import FRAMES, even_strengths, film
+from medxgan.explain.trust import judge
 from medxgan.inversion import Start, cold_start, encode, refine
 from medxgan.networks.medxgan import TwoCodeGenerator
 from medxgan.report import render_report, write_report
@@ -159,8 +159,9 @@ class Explainer:
         chosen = make_settings(methods, settings)
         if isinstance(images, str | os.PathLike):
             inputs = read_inputs([Path(images)], size=self.spec.size, channels=self.spec.channels)
-            found = self.explain(inputs.images, None, methods, names=inputs.names,
-                                 masks=inputs.masks, **settings)
+            found = self.explain(
+                inputs.images, None, methods, names=inputs.names, masks=inputs.masks, **settings
+            )
             single = Path(images).is_file() and len(inputs.names) == 1
             return found[0] if single and isinstance(found, Explanations) else found
         if images.ndim == 3:
@@ -186,9 +187,7 @@ class Explainer:
             start = cold_start(images, positive, sizes, settings.seed)
         else:
             start = encode(self._encoder, images, positive)
-        return refine(
-            self.generator, self.classifier, self.target, images, start, settings.refine
-        )
+        return refine(self.generator, self.classifier, self.target, images, start, settings.refine)
 
     def _explain_batch(
         self,

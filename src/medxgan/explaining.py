@@ -6,18 +6,47 @@ from pathlib import Path
 from typing import get_args
 
 from medxgan.data import Inputs
-from medxgan.explainer import IMAGES_AT_ONCE, Explainer, Explanations, ExplainSettings
+from medxgan.errors import ConfigError, nearest
+from medxgan.explainer import (
+    DEFAULT_METHODS,
+    IMAGES_AT_ONCE,
+    Explainer,
+    ExplainSettings,
+    Explanations,
+    make_settings,
+)
+from medxgan.inversion import Start
 from medxgan.types import ProblemKind
 from medxgan.version import __version__
 
 FIGURES_SHOWN = {
-    "agreement_negative": "Agreement of generated negatives",
-    "agreement_positive": "Agreement of generated positives",
-    "prediction_match": "Reconstructions with the prediction of their image",
-    "validity": "Positives whose negative image flips the prediction",
-    "transfer_validity": "The same with the change made on the image itself",
+    "agreement_negative": "Generated negatives called negative",
+    "agreement_positive": "Generated positives called positive",
+    "prediction_match": "Held-out images whose reconstruction is called as they are",
+    "validity": "Held-out positives that the redrawn image flips",
+    "transfer_validity": "Held-out positives that the change on the image flips",
 }
-"""Of the bundle's figures on held-out images, those that say how far to trust a report."""
+"""Of the figures measured at the end of training, those that say how far to trust a report."""
+
+
+def parse_settings(methods: str | None, *, start: str, **settings: int) -> ExplainSettings:
+    """Settings as the command line has them.
+
+    Args:
+        methods: names with commas between; the usual ones where None.
+        start: ``encoder`` or ``cold``.
+        settings: further fields of ``ExplainSettings``.
+
+    Raises:
+        ConfigError: an unknown name, or a number out of range.
+
+    >>> parse_settings("lig, ig", start="encoder", frames=5).methods
+    ('lig', 'ig')
+    """
+    if start not in get_args(Start):
+        raise ConfigError(f"no start is called '{start}'; {nearest(start, get_args(Start))}")
+    names = DEFAULT_METHODS if methods is None else [name.strip() for name in methods.split(",")]
+    return make_settings(names, settings | {"start": start})
 
 
 def explain_inputs(
@@ -25,11 +54,13 @@ def explain_inputs(
     inputs: Inputs,
     settings: ExplainSettings,
     on_done: Callable[[int], None] = lambda done: None,
+    *,
+    target: str | None = None,
 ) -> Explanations:
     """Explain all images of ``inputs``; ``on_done`` hears how many are finished.
 
     Raises:
-        ClassifierError: the settings need what the classifier cannot give.
+        ConfigError: the bundle does not explain the class ``target``.
     """
     options = asdict(settings)
     methods = options.pop("methods")
@@ -38,7 +69,8 @@ def explain_inputs(
         part = slice(start, start + IMAGES_AT_ONCE)
         explained = explainer.explain(
             inputs.images[part],
-            methods=methods,
+            target,
+            methods,
             names=inputs.names[part],
             masks=inputs.masks[part],
             **options,
@@ -61,9 +93,7 @@ def write_explanations(explanations: Explanations, explainer: Explainer, out: Pa
         out,
         title=f"What makes these images '{manifest.target_name}'",
         summary={
-            f"{words} ({held_out.get('n')} held-out images)": held_out[name]
-            for name, words in FIGURES_SHOWN.items()
-            if name in held_out
+            words: held_out[name] for name, words in FIGURES_SHOWN.items() if name in held_out
         },
         footer_facts={
             "bundle": manifest.name,

@@ -232,7 +232,10 @@ def _toml(path: Path) -> Finding:
     settings = load_settings(config=path)
     lines = settings_to_toml(settings).splitlines()
     facts = {"preset": settings.preset} | {
-        name: value for line in lines[1:] for name, equals, value in [line.partition(" = ")] if equals
+        name: value
+        for line in lines[1:]
+        for name, equals, value in [line.partition(" = ")]
+        if equals
     }
     use = f"train DATA --classifier FILE --out RUN --config {path}"
     return Finding("settings of a training run", facts, use)

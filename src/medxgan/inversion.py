@@ -83,9 +83,7 @@ def refine(
     return best
 
 
-def cold_start(
-    images: Tensor, positive: Tensor, code_sizes: tuple[int, int], seed: int
-) -> Latent:
+def cold_start(images: Tensor, positive: Tensor, code_sizes: tuple[int, int], seed: int) -> Latent:
     """Codes to refine from when no encoder is to be used: drawn from the prior, as published.
 
     Args:

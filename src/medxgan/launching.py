@@ -1,5 +1,6 @@
 """One process or several: where a training run computes."""
 
+import logging
 import os
 
 from lightning_fabric import Fabric
@@ -31,6 +32,7 @@ def launch_fabric(device: str, processes: int) -> Fabric:
             f"--processes must be 1 to {max(1, available)} on device '{chosen.type}', "
             f"got {processes}"
         )
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of its processes
     fabric = Fabric(
         accelerator=chosen.type,
         devices=processes,

@@ -1,15 +1,18 @@
-"""How far a long command is: a bar on a terminal, lines elsewhere, nothing when it is to be quiet."""
+"""How far a long command is: a bar on a terminal, lines elsewhere, silence where asked for."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from medxgan.training.loop import Monitor
 
 REFRESHES_A_SECOND = 4
 
@@ -40,6 +43,24 @@ def progress(title: str, total: int, unit: str, *, quiet: bool = False) -> Itera
         yield _lines(title, total, unit, pace)
 
 
+@contextmanager
+def busy(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show on standard error that something is going on that cannot say how far it is.
+
+    >>> with busy("Reading scans", quiet=True):
+    ...     pass
+    """
+    console = Console(stderr=True)
+    if quiet:
+        yield
+    elif console.is_terminal:
+        with console.status(Text(f"{what} ...")):
+            yield
+    else:
+        print(f"{what} ...", file=sys.stderr, flush=True)
+        yield
+
+
 class Pace:
     """Speed since the first report, so that a resumed run is not credited with earlier work.
 
@@ -49,9 +70,7 @@ class Pace:
     ('', '10 images/s, 5 s left')
     """
 
-    def __init__(
-        self, total: int, unit: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, total: int, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.total, self.unit, self.clock = total, unit, clock
         self.first: tuple[int, float] | None = None
 
@@ -99,7 +118,7 @@ def training_text(figures: Mapping[str, float]) -> str:
     )
 
 
-def training_monitor(report: Report) -> Callable[[int, dict[str, float]], None]:
+def training_monitor(report: Report) -> "Monitor":
     """Turn what the training loop tells into progress; each of its log lines is a milestone."""
     logged: float | None = None
 

@@ -16,7 +16,7 @@ class ClassifierSpec(BaseModel):
     ``intensity_range`` is the interval that the model expects where the package has [-1, 1];
     ``mean`` and ``std`` (one per channel, on the scale of ``intensity_range``) are applied after.
 
-    >>> spec = ClassifierSpec(channels=1, size=64, output="logits", class_names=("healthy", "tumour"))
+    >>> spec = ClassifierSpec(size=64, output="logits", class_names=("healthy", "tumour"))
     >>> spec.outputs, spec.target_index("tumour"), spec.target_index(None)
     (2, 1, 1)
     """
@@ -46,7 +46,8 @@ class ClassifierSpec(BaseModel):
         expected = {"binary_logit": 2, "value": 1}.get(self.output)
         if expected is not None and len(self.class_names) != expected:
             raise ValueError(
-                f"output '{self.output}' needs {expected} class name(s), got {len(self.class_names)}"
+                f"output '{self.output}' needs {expected} class name(s), "
+                f"got {len(self.class_names)}"
             )
         if self.output in ("logits", "probabilities") and len(self.class_names) < 2:
             raise ValueError(f"output '{self.output}' needs at least 2 class names")
@@ -77,7 +78,8 @@ class ClassifierSpec(BaseModel):
             ) from None
         if not 0 <= index < self.outputs:
             raise ClassifierError(
-                f"class index must be 0 to {self.outputs - 1} ({', '.join(self.class_names)}), got {index}"
+                f"class index must be 0 to {self.outputs - 1} ({', '.join(self.class_names)}), "
+                f"got {index}"
             )
         return index
 

@@ -30,7 +30,7 @@ class Phantoms:
 
     Attributes:
         images: uint8 ``[N, H, W]``.
-        twins: the same subjects without lesion, uint8 ``[N, H, W]``; equal to ``images`` where healthy.
+        twins: the same subjects without lesion, uint8 ``[N, H, W]``; ``images`` where healthy.
         masks: bool ``[N, H, W]``, true on the lesion.
         labels: int64 ``[N]``, 1 = lesion.
         split: uint8 ``[N]``, 0 train (80 %), 1 validation (10 %), 2 test (10 %).
@@ -82,9 +82,7 @@ def make_phantoms(
     for start in range(0, count, SUBJECTS_A_CHUNK):
         chunk = slice(start, min(start + SUBJECTS_A_CHUNK, count))
         drawn = _draw_chunk(kind, size, seed, start // SUBJECTS_A_CHUNK, shortcut)
-        for whole, part in zip(
-            (images, twins, masks, labels, split, markers), drawn, strict=True
-        ):
+        for whole, part in zip((images, twins, masks, labels, split, markers), drawn, strict=True):
             whole[chunk] = part[: chunk.stop - chunk.start].numpy()
     return Phantoms(images, twins, masks, labels, split, markers)
 
@@ -106,6 +104,8 @@ def _draw_chunk(
     healthy, site = anatomy[kind](canvas)
     healthy = _add_distractors(canvas, healthy, site)
     diseased, mask = _add_lesion(canvas, healthy, site)
+    # A receiver coil hears one side better; a tube shines unevenly.
+    sensitivity = (1 + canvas.smooth_field(1, 0.22)).clamp(0.6, 1.4)
     noise = canvas.normal() * canvas.uniform(0.003, 0.009)
     gamma = canvas.uniform(0.8, 1.25)
     gain = canvas.uniform(0.75, 1.1)
@@ -121,7 +121,7 @@ def _draw_chunk(
     stamp = _corner_marker(size) & markers.view(-1, 1, 1)
     finished = []
     for image in (imaged, healthy):
-        developed = gain * image.clamp(0, 1) ** gamma + noise * body
+        developed = gain * sensitivity * image.clamp(0, 1) ** gamma + noise * body
         pixels = (developed.clamp(0, 1) * 255).round().to(torch.uint8)
         finished.append(pixels.masked_fill(stamp, 255))
     # Neighbours 2k and 2k+1 have opposite labels: split in pairs, so every split is balanced.
@@ -148,8 +148,8 @@ def _brain(canvas: Canvas) -> tuple[Tensor, Tensor]:
     scalp = canvas.uniform(0.55, 0.95)
     skull = canvas.uniform(0.86, 0.90)
     brain_edge = skull - canvas.uniform(0.05, 0.08)
-    grey = canvas.uniform(0.44, 0.56)
-    white = grey - canvas.uniform(0.06, 0.14)
+    grey = canvas.uniform(0.42, 0.58)
+    white = grey - canvas.uniform(0.05, 0.16)
     fluid = canvas.uniform(0.08, 0.16)
 
     image = scalp * inside(1.0) * (1 + 0.15 * canvas.harmonics(angle, (1, 2, 3, 5), 0.5))
@@ -180,17 +180,19 @@ def _brain(canvas: Canvas) -> tuple[Tensor, Tensor]:
     halo = torch.sigmoid((canvas.uniform(0.28, 0.52) - radius) / 0.05) * inside(brain_edge)
     image = image + canvas.uniform(-0.14, 0.16) * halo
     # Deep grey matter: a symmetric pair as large and as bright or dark as a lesion, in everyone.
-    shade = canvas.uniform(-0.28, 0.32)
+    shade = canvas.uniform(-0.22, 0.26)
     apart, down = canvas.uniform(0.22, 0.32), canvas.uniform(-0.12, 0.16)
     axes = (canvas.uniform(0.07, 0.12), canvas.uniform(0.12, 0.20))
+    deep = ventricles
     for side in (-1.0, 1.0):
         nucleus = ellipse(frame, (side * apart, down), axes, side * canvas.uniform(0.2, 0.3), 2.0)
         image = image + shade * nucleus
+        deep = torch.maximum(deep, nucleus)
     image = image + (fluid - image) * ventricles
     fissure = torch.exp(-((frame.x / 0.014) ** 2)) * torch.sigmoid((frame.y.abs() - 0.38) / 0.05)
     image = image + (fluid - image) * (0.7 * fissure * inside(brain_edge))
 
-    site = (radius < brain_edge - 0.20) & (ventricles < 0.2)
+    site = (radius < brain_edge - 0.18) & (deep < 0.2) & (radius > 0.36)
     return image * inside(1.02), site
 
 
@@ -219,7 +221,7 @@ def _chest(canvas: Canvas) -> tuple[Tensor, Tensor]:
         lung = torch.sigmoid((1 - (u.abs() ** 2.3 + v.abs() ** 2.6)) / 0.10)
         dome = base + (0.0 if side < 0 else 0.05) + 0.28 * u**2 * half_width / 0.33 - 0.02
         lungs = torch.maximum(lungs, lung * torch.sigmoid((dome - frame.y) / 0.02))
-    aerated = air + canvas.smooth_field(8, 0.03) + 0.10 * torch.exp(-(frame.x.abs() / 0.22) ** 2)
+    aerated = air + canvas.smooth_field(8, 0.03) + 0.10 * torch.exp(-((frame.x.abs() / 0.22) ** 2))
     image = image + (aerated - image) * lungs
 
     spine = torch.exp(-((frame.x / canvas.uniform(0.09, 0.13)) ** 2)) * trunk
@@ -240,8 +242,8 @@ def _chest(canvas: Canvas) -> tuple[Tensor, Tensor]:
     ribs = torch.exp(-(((course - course.round()) / 0.16) ** 2)) * lungs
     image = image + canvas.uniform(0.05, 0.11) * ribs
     collar = frame.y - (canvas.uniform(-0.66, -0.58) - 0.16 * frame.x.abs())
-    clavicles = torch.exp(-((collar / 0.035) ** 2)) * trunk * torch.sigmoid(
-        (frame.x.abs() - 0.1) / 0.03
+    clavicles = (
+        torch.exp(-((collar / 0.035) ** 2)) * trunk * torch.sigmoid((frame.x.abs() - 0.1) / 0.03)
     )
     image = image + canvas.uniform(0.08, 0.16) * clavicles
     site = (lungs > 0.9) & (heart < 0.1) & (spine < 0.3)
@@ -265,15 +267,15 @@ def _dot(canvas: Canvas, centre: tuple[Tensor, Tensor]) -> Tensor:
 def _add_lesion(canvas: Canvas, image: Tensor, site: Tensor) -> tuple[Tensor, Tensor]:
     """One blob a subject with an irregular outline and an uneven inside, and its mask."""
     shape = blob(canvas, canvas.centre_in(site), canvas.uniform(0.14, 0.22), roughness=0.14)
-    uneven = 1 + canvas.smooth_field(8, 0.12)
+    uneven = 1 + canvas.smooth_field(8, 0.10)
     return image + _contrast(canvas) * uneven * shape, shape > 0.5
 
 
 def _contrast(canvas: Canvas) -> Tensor:
     """Signed contrast in units of the full grey scale: bright and dark are equally likely."""
     sign = torch.where(canvas.uniform(0, 1) < 0.5, -1.0, 1.0)
-    bright = canvas.uniform(0.20, 0.34)
-    dark = canvas.uniform(0.20, 0.32)
+    bright = canvas.uniform(0.22, 0.34)
+    dark = canvas.uniform(0.22, 0.34)
     return torch.where(sign > 0, bright, -dark)
 
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ def write_phantoms(
     out: Path,
     kind: Kind,
     seed: int,
-    on_written: Callable[[int], None] | None = None,
+    on_written: Callable[[int], None] = lambda written: None,
 ) -> None:
     """Write phantoms so that `open_dataset` reads them back, masks and healthy twins included.
 
@@ -41,7 +42,7 @@ def write_phantoms(
         out: archive, replaced if it exists; or folder, new or empty.
         kind: of the phantoms, for the subjects' ids.
         seed: of the phantoms, likewise.
-        on_written: told now and then how many subjects are in the folder.
+        on_written: told now and then how many subjects are written.
 
     Raises:
         OutputError: no permission, no space, or the folder is in use; nothing is left there.
@@ -58,22 +59,25 @@ def write_phantoms(
     """
     names = subject_names(kind, seed, len(phantoms.labels))
     if out.suffix.lower() == ".npz":
-        planted = {"markers": phantoms.markers} if phantoms.markers.any() else {}
-        write_npz(
-            out,
-            images=phantoms.images,
-            labels=phantoms.labels,
-            split=phantoms.split,
-            masks=phantoms.masks,
-            twins=phantoms.twins,
-            boxes=lesion_boxes(phantoms.masks),
-            source=names,
-            class_names=CLASS_NAMES,
-            **planted,
-        )
-        return
-    with _new_folder(out) as stage:
-        _write_folder(phantoms, names, stage, on_written or (lambda _: None))
+        arrays: dict[str, Any] = {
+            "images": phantoms.images,
+            "labels": phantoms.labels,
+            "split": phantoms.split,
+            "masks": phantoms.masks,
+            "twins": phantoms.twins,
+            "boxes": lesion_boxes(phantoms.masks),
+            "source": names,
+            "class_names": CLASS_NAMES,
+        }
+        if phantoms.markers.any():
+            arrays["markers"] = phantoms.markers
+        write_npz(out, **arrays)
+    else:
+        with _new_folder(out) as stage:
+            for written, _ in enumerate(_write_subjects(phantoms, names, stage), start=1):
+                if written % SUBJECTS_A_REPORT == 0:
+                    on_written(written)
+    on_written(len(names))
 
 
 def subject_names(kind: Kind, seed: int, count: int) -> NDArray[np.str_]:
@@ -95,14 +99,16 @@ def lesion_boxes(masks: NDArray[np.bool_]) -> NDArray[np.int64]:
     >>> lesion_boxes(masks).tolist()
     [[2, 1, 5, 3], [-1, -1, -1, -1]]
     """
-    edges = []
-    for axis in (1, 2):  # project on x, then on y
-        profile = masks.any(axis=axis)
-        edges.append((profile.argmax(axis=1), profile.shape[1] - profile[:, ::-1].argmax(axis=1)))
-    (x0, x1), (y0, y1) = edges
+    on_x, on_y = np.asarray(masks.any(axis=1)), np.asarray(masks.any(axis=2))
+    (x0, x1), (y0, y1) = _first_and_last(on_x), _first_and_last(on_y)
     boxes = np.stack([x0, y0, x1, y1], axis=1)
-    boxes[~masks.any(axis=(1, 2))] = -1
+    boxes[~on_x.any(axis=1)] = -1
     return boxes
+
+
+def _first_and_last(profiles: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each row ``[N, L]`` becomes true first, and behind its last true place."""
+    return profiles.argmax(axis=1), profiles.shape[1] - profiles[:, ::-1].argmax(axis=1)
 
 
 @contextmanager
@@ -129,9 +135,8 @@ def _new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _write_folder(
-    phantoms: Phantoms, names: NDArray[np.str_], root: Path, on_written: Callable[[int], None]
-) -> None:
+def _write_subjects(phantoms: Phantoms, names: NDArray[np.str_], root: Path) -> Iterator[None]:
+    """Write a folder, one subject a turn, and the table of markers at the end."""
     places = [
         Path(SPLIT_NAMES[split], CLASS_NAMES[label], f"{name}.png")
         for split, label, name in zip(
@@ -145,8 +150,7 @@ def _write_folder(
         _write_png(root / place, phantoms.images[row])
         _write_png(root / "masks" / place, phantoms.masks[row].astype(np.uint8) * 255)
         _write_png(root / "twins" / place, phantoms.twins[row])
-        if (row + 1) % SUBJECTS_A_REPORT == 0 or row + 1 == len(places):
-            on_written(row + 1)
+        yield
     if phantoms.markers.any():
         _write_manifest(root / MANIFEST_NAME, phantoms, places, names)
 

@@ -44,7 +44,7 @@ class Canvas:
         return torch.randn(self.count, self.size, self.size, generator=self.random)
 
     def smooth_field(self, cells: int, deviation: float) -> Tensor:
-        """Noise of a given standard deviation whose grain is 1/``cells`` of the image, ``[N, H, W]``."""
+        """Noise of a standard deviation, its grain 1/``cells`` of the image, ``[N, H, W]``."""
         coarse = torch.randn(self.count, 1, cells + 2, cells + 2, generator=self.random)
         fine = interpolate(coarse, size=(self.size, self.size), mode="bicubic", align_corners=False)
         return deviation * fine[:, 0]
@@ -66,11 +66,12 @@ class Canvas:
         return Frame(cos * x + sin * y, cos * y - sin * x)
 
     def centre_in(self, site: Tensor) -> tuple[Tensor, Tensor]:
-        """A random pixel of each subject's ``site`` (bool ``[N, H, W]``): x and y, ``[N, 1, 1]``."""
+        """A random pixel of each ``site`` (bool ``[N, H, W]``): x and y, ``[N, 1, 1]``."""
         draw = torch.rand(self.count, self.size * self.size, generator=self.random)
         chosen = draw.masked_fill(~site.flatten(1), -1).argmax(dim=1)
-        to_coordinate = [(index + 0.5) * self.pixel - 1 for index in
-                         (chosen % self.size, chosen // self.size)]
+        to_coordinate = [
+            (index + 0.5) * self.pixel - 1 for index in (chosen % self.size, chosen // self.size)
+        ]
         x, y = (value.view(-1, 1, 1) for value in to_coordinate)
         return x, y
 
@@ -91,9 +92,7 @@ def ellipse(
     return torch.sigmoid((1 - radius) * torch.minimum(*half_axes) / (0.018 * softness))
 
 
-def blob(
-    canvas: Canvas, centre: tuple[Tensor, Tensor], radius: Tensor, roughness: float
-) -> Tensor:
+def blob(canvas: Canvas, centre: tuple[Tensor, Tensor], radius: Tensor, roughness: float) -> Tensor:
     """Opacity in [0, 1] of a disc whose outline is rough, ``[N, H, W]``."""
     frame = Frame(canvas.frame.x - centre[0], canvas.frame.y - centre[1])
     distance, angle = frame.polar(radius, radius * canvas.uniform(0.8, 1.25))

@@ -74,6 +74,7 @@ def missing(reason: str) -> Summary:
 def summaries(columns: Columns, groups: Sequence[str] | None) -> dict[Place, Summary]:
     """Mean and interval of each column; values of one group (a patient) are resampled together.
 
+    >>> import torch
     >>> summaries({("a",): torch.tensor([0.0, 1.0])}, None)["a",]["value"]
     0.5
     """

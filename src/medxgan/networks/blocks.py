@@ -73,7 +73,7 @@ class HomogeneousConv(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Halve the map: a strided 3 x 3 convolution and a plain one, beside a pooled 1 x 1 shortcut."""
+    """Halve the map: a strided and a plain 3 x 3 convolution beside a pooled 1 x 1 shortcut."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -1,5 +1,7 @@
 """The discriminator, told which class an image is meant to show."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_unshuffle
@@ -19,9 +21,7 @@ class Discriminator(nn.Module):
         super().__init__()
         widths = stream_widths(size, settings.base_width, settings.maximum_width)[::-1]
         self.enter = nn.Conv2d(4 * channels, widths[0], 3, padding=1)
-        self.down = nn.Sequential(
-            *(DownBlock(wide, deep) for wide, deep in zip(widths, widths[1:], strict=False))
-        )
+        self.down = nn.Sequential(*(DownBlock(wide, deep) for wide, deep in pairwise(widths)))
         self.join = nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1)
         self.judge = nn.Linear(widths[-1] * 16, 2)
 
@@ -29,7 +29,7 @@ class Discriminator(nn.Module):
         """``[N, C, H, W]`` in [-1, 1] and bool ``[N]`` -> logits ``[N]``, larger = more real."""
         features = self.down(activation(self.enter(pixel_unshuffle(images, 2))))
         joined = activation(self.join(append_deviation(features)))
-        logits = self.judge(joined.flatten(1)).float()
+        logits: Tensor = self.judge(joined.flatten(1)).float()
         return logits.gather(1, positive.long().unsqueeze(1)).squeeze(1)
 
 

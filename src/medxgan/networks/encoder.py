@@ -1,6 +1,7 @@
 """The joint encoder: one pass from an image to both codes."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,6 @@ from torch.nn.functional import pixel_unshuffle
 
 from medxgan.config import NetworkSettings
 from medxgan.networks.blocks import DownBlock, activation, pixel_norm, stream_widths
-
 
 INITIAL_LOG_VARIANCE = -5.0
 
@@ -41,9 +41,7 @@ class Encoder(nn.Module):
         super().__init__()
         widths = stream_widths(size, settings.base_width, settings.maximum_width)[::-1]
         self.enter = nn.Conv2d(4 * channels, widths[0], 3, padding=1)
-        self.down = nn.Sequential(
-            *(DownBlock(wide, deep) for wide, deep in zip(widths, widths[1:], strict=False))
-        )
+        self.down = nn.Sequential(*(DownBlock(wide, deep) for wide, deep in pairwise(widths)))
         self.code_sizes = (settings.structure_code, settings.pathology_code)
         self.means = nn.Linear(widths[-1] * 16, sum(self.code_sizes))
         self.log_variance = nn.Parameter(torch.full((sum(self.code_sizes),), INITIAL_LOG_VARIANCE))

@@ -7,6 +7,7 @@ the image size: both are computed once for a whole film, and what z2 adds stays 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +92,7 @@ class StructureStream(nn.Module):
         self.seed = nn.Linear(code, widths[0] * 16)
         self.first = StyledConv(widths[0], widths[0], style)
         self.narrow = nn.ModuleList(
-            StyledConv(wide, thin, style) for wide, thin in zip(widths, widths[1:], strict=False)
+            StyledConv(wide, thin, style) for wide, thin in pairwise(widths)
         )
         self.refine = nn.ModuleList(StyledConv(thin, thin, style) for thin in widths[1:])
 

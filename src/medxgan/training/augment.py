@@ -38,7 +38,7 @@ def vary(images: Tensor, reach: Reach, chance: float, random: torch.Generator) -
         random: source of random numbers, on the CPU.
 
     Returns:
-        ``[N, C, H, W]``; differentiable with respect to ``images``. May leave [-1, 1] by brightness.
+        ``[N, C, H, W]``; differentiable with respect to ``images``. Brightness may leave [-1, 1].
 
     >>> images = torch.rand(2, 1, 8, 8)
     >>> nowhere = Reach(flip=False, shift=0, turn=0, scale=0, contrast=0, brightness=0)
@@ -91,7 +91,7 @@ class AdaptiveProbability:
     measure: float = 0.0
 
     def update(self, sign: float, images: int) -> None:
-        """Move the probability after a step on ``images`` real images with mean sign(D) ``sign``."""
+        """Move the probability after a step on ``images`` real ones with mean sign(D) ``sign``."""
         self.measure += (sign - self.measure) * min(1.0, images / 2_000)
         direction = 1.0 if self.measure > self.target else -1.0
         moved = self.value + direction * images / self.images_to_full

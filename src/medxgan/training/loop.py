@@ -33,8 +33,15 @@ Figures = dict[str, float]
 class Recipe(Protocol):
     """What is learned: networks, optimisers, and one step on one batch."""
 
-    networks: nn.Module
-    optimisers: dict[str, Optimizer]
+    @property
+    def networks(self) -> nn.Module:
+        """All that is trained."""
+        ...
+
+    @property
+    def optimisers(self) -> dict[str, Optimizer]:
+        """By name."""
+        ...
 
     def step(
         self, images: Tensor, number: int, chance: float, random: torch.Generator, fabric: Fabric
@@ -203,7 +210,8 @@ def average_gradients(fabric: Fabric, parameters: Iterable[nn.Parameter]) -> Non
 
 def mean_over_processes(fabric: Fabric, value: Tensor) -> Tensor:
     """The mean of a tensor over all processes."""
-    mean: Tensor = fabric.all_reduce(value, reduce_op="mean")
+    mean = fabric.all_reduce(value, reduce_op="mean")
+    assert isinstance(mean, Tensor)
     return mean
 
 
@@ -269,4 +277,3 @@ def _log_line(state: TrainingState, shown: int) -> Figures:
     }
     state.sums, state.steps_summed = {}, 0
     return figures
-

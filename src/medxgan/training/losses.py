@@ -27,8 +27,8 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
         images: ``[N, C, H, W]``, requires gradients.
 
     >>> images = torch.ones(2, 1, 2, 2, requires_grad=True)
-    >>> gradient_penalty((3 * images).sum((1, 2, 3)), images)  # 9 * 4 pixels / 2
-    tensor(18., grad_fn=<DivBackward0>)
+    >>> gradient_penalty((3 * images).sum((1, 2, 3)), images).item()  # 9 * 4 pixels / 2
+    18.0
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean() / 2

@@ -18,13 +18,13 @@ from medxgan.networks.discriminator import Discriminator
 from medxgan.networks.encoder import Encoder
 from medxgan.networks.medxgan import TwoCodeGenerator
 from medxgan.training.augment import Reach, vary
+from medxgan.training.loop import average_gradients
 from medxgan.training.losses import (
     adversarial_loss_of_discriminator,
     adversarial_loss_of_generator,
     class_loss,
     gradient_penalty,
 )
-from medxgan.training.loop import average_gradients
 from medxgan.types import Classifier
 
 # What D must not tell real from generated images by.
@@ -43,7 +43,7 @@ class Networks(nn.Module):
         self.generator = TwoCodeGenerator(size, channels, settings.network)
         self.encoder = Encoder(size, channels, settings.network)
         self.discriminator = Discriminator(size, channels, settings.network)
-        self.to(memory_format=torch.channels_last)
+        use_channels_last(self)
 
 
 class MedxganRecipe:
@@ -75,9 +75,7 @@ class MedxganRecipe:
         ]
         self.judges = list(self.networks.discriminator.parameters())
         self.optimisers: dict[str, Optimizer] = {
-            "generator": Adam(
-                self.learners, adam.learning_rate, (adam.momentum, adam.beta2)
-            ),
+            "generator": Adam(self.learners, adam.learning_rate, (adam.momentum, adam.beta2)),
             "discriminator": Adam(
                 self.judges, adam.learning_rate, (adam.discriminator_momentum, adam.beta2)
             ),
@@ -119,7 +117,7 @@ class MedxganRecipe:
         return figures | more
 
     def sheet(self, averaged: nn.Module) -> list[Tensor]:
-        """Examples: real, reconstructed, negative, transferred, difference; samples: both classes."""
+        """Rows: real, reconstructed, negative, transferred, difference; samples of both classes."""
         assert isinstance(averaged, Networks)
         generator, encoder = averaged.generator, averaged.encoder
         shown = self.examples[: len(self.examples) // 2]
@@ -146,6 +144,13 @@ class MedxganRecipe:
         loss.backward()
         average_gradients(fabric, parameters)
         optimiser.step()
+
+
+def use_channels_last(module: nn.Module) -> None:
+    """Store the weights of convolutions channels last, in place: twice as fast on CPUs."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -199,7 +204,9 @@ def generate(networks: Networks, images: Tensor, random: torch.Generator) -> Gen
     negatives = generator.render(anatomy)
 
     divergence = z1_posterior.divergence()
-    divergence = torch.cat([divergence[:half] + z2_posterior.divergence()[:half], divergence[half:]])
+    divergence = torch.cat(
+        [divergence[:half] + z2_posterior.divergence()[:half], divergence[half:]]
+    )
     reconstruction = torch.cat([positives[:half], negatives[half : 2 * half]])
     return Generated(
         reconstruction=reconstruction,
@@ -261,9 +268,9 @@ def generator_loss(
     # Where the image is changed, the reconstruction must be right, or traces stay on transfer.
     focus = 1 + 4 * moved.detach() / (moved.detach().amax(dim=(1, 2, 3), keepdim=True) + 0.05)
     reconstruction = (focus * error[:half]).mean() / 2 + error[half:].mean() / 2
-    preservation = moved.mean() + (
-        generated.sampled_positive - generated.sampled_negative
-    ).abs().mean()
+    preservation = (
+        moved.mean() + (generated.sampled_positive - generated.sampled_negative).abs().mean()
+    )
 
     loss = (
         weights.adversarial * (adversarial + weights.transfer * adversarial_transfer)
@@ -296,7 +303,10 @@ def discriminator_loss(
     random: torch.Generator,
     bf16: bool,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of the discriminator, and the figures to log; ``penalise`` adds R1 (lazily, arXiv 1912.04958)."""
+    """Loss of the discriminator, and the figures to log.
+
+    ``penalise`` adds R1; it is done lazily, every so many steps (arXiv 1912.04958).
+    """
     half = len(images) // 2
     real_classes = torch.arange(2 * half, device=images.device) < half
     fakes, fake_classes = generated.judged()

@@ -1,4 +1,4 @@
-"""Which images make up each batch: a function of seed and step alone, so that runs resume exactly."""
+"""Which images make up each batch: a function of seed and step alone, so runs resume exactly."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,9 @@ class BalancedOrder:
     def _pass(self, kind: int, number: int) -> NDArray[np.int64]:
         key = (kind, number)
         if key not in self._passes:
-            self._passes = {k: v for k, v in self._passes.items() if k[0] != kind or k[1] >= number - 1}
+            self._passes = {
+                k: v for k, v in self._passes.items() if k[0] != kind or k[1] >= number - 1
+            }
             random = np.random.default_rng([self.seed, kind, number])
             self._passes[key] = random.permutation(len(self.classes[kind]))
         return self._passes[key]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from medxgan.atomic import atomic_file
@@ -44,7 +44,8 @@ class TrainingState:
     def average(self, beta: float) -> None:
         """Move the averaged weights towards the current ones: ``beta`` of the old is kept."""
         with torch.no_grad():
-            old, new = list(self.averaged.parameters()), list(self.networks.parameters())
+            old: list[Tensor] = list(self.averaged.parameters())
+            new: list[Tensor] = list(self.networks.parameters())
             torch._foreach_lerp_(old, new, 1 - beta)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,11 +210,7 @@ def _write_bundle(
         generator_version=__version__,
     )
     plan.classifier.to("cpu")
-    bundle = Bundle(
-        manifest, averaged.generator, averaged.encoder, plan.classifier, plan.oracle
-    )
+    bundle = Bundle(manifest, averaged.generator, averaged.encoder, plan.classifier, plan.oracle)
     (plan.folder / MANIFEST_NAME).unlink(missing_ok=True)
     save_bundle(plan.folder, bundle)
     return held_out.figures
-
-

@@ -1,0 +1,1 @@
+"""Training: the loop, one readable step file a method, and what surrounds them."""

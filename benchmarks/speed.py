@@ -197,9 +197,23 @@ def run_part(part: str, options: list[str]) -> Figures:
     command = [sys.executable, __file__, "--part", part, *options]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if result.returncode:
-        sys.exit(f"measuring {part} failed with exit status {result.returncode}")
+        sys.exit(result.returncode)
     figures: Figures = json.loads(result.stdout) if result.stdout else {}
     return figures
+
+
+def measure_here(arguments: argparse.Namespace) -> None:
+    """Measure one part in this process and print its figures."""
+    import torch
+
+    from medxgan.errors import MedxganError
+
+    torch.set_num_threads(arguments.threads)
+    try:
+        print(json.dumps(PARTS[arguments.part](arguments)))
+    except MedxganError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 def read_arguments() -> argparse.Namespace:
@@ -222,10 +236,7 @@ def main() -> None:
         write_large_archive(arguments.archive)
         return
     if arguments.part is not None:
-        import torch
-
-        torch.set_num_threads(arguments.threads)
-        print(json.dumps(PARTS[arguments.part](arguments)))
+        measure_here(arguments)
         return
     options = ["--threads", str(arguments.threads)]
     if arguments.bundle is not None:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 import medxgan
-from medxgan.bundle import Bundle, Manifest, Thresholds, record_classifier, save_bundle
-from medxgan.classifiers import TorchClassifier, build_architecture
+from medxgan.bundle import Bundle, Manifest, Thresholds, record_classifier
+from medxgan.classifiers import TorchClassifier
 from medxgan.config import NetworkSettings
 from medxgan.data import Dataset, build_dataset
-from medxgan.data.phantom import CLASS_NAMES, make_phantoms
+from medxgan.data.phantom import make_phantoms
 from medxgan.errors import ClassifierError, ConfigError, DataError
 from medxgan.evaluate import Explained, evaluate
 from medxgan.evaluate.columns import completeness_columns
@@ -28,8 +28,7 @@ from medxgan.explain import METHODS, scores
 from medxgan.explainer import Explainer
 from medxgan.metrics.bootstrap import summary
 from medxgan.metrics.localization import average_precision, evidence
-from medxgan.networks.encoder import Encoder, Posterior
-from medxgan.networks.medxgan import TwoCodeGenerator
+from medxgan.networks.encoder import Posterior
 from medxgan.types import ClassifierSpec, Problem, Status
 
 SIZE = 16
@@ -446,52 +445,8 @@ def test_oracle_of_another_disease_is_refused():
         evaluate(make_explainer(), make_data(), oracle=brightness_oracle(other))
 
 
-def balanced_cnn(images: Tensor, spec: ClassifierSpec) -> TorchClassifier:
-    """A random network that calls half of the images positive."""
-    module = build_architecture("cnn", spec.channels, spec.size, spec.outputs)
-    with torch.no_grad():
-        module.head.weight *= 50
-        module.head.bias[1] -= TorchClassifier(module, spec, "cnn").log_odds(images, 1).median()
-    return TorchClassifier(module, spec, "cnn")
-
-
-@pytest.fixture(scope="module")
-def untrained_bundle(tmp_path_factory) -> Path:
-    """Random networks for phantoms of 32 pixels, as a folder."""
-    folder = tmp_path_factory.mktemp("untrained")
-    phantoms = make_phantoms("brain", 24, size=32, seed=7)
-    images = torch.from_numpy(phantoms.images)[:, None] / 127.5 - 1
-    spec = ClassifierSpec(size=32, class_names=CLASS_NAMES)
-    network = NetworkSettings(structure_code=8, pathology_code=4, base_width=8, maximum_width=16)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        classifier, oracle = balanced_cnn(images, spec), balanced_cnn(images, spec)
-        generator, encoder = TwoCodeGenerator(32, 1, network), Encoder(32, 1, network)
-    manifest = Manifest(
-        name="untrained",
-        target=1,
-        network=network,
-        classifier=record_classifier(classifier),
-        oracle=record_classifier(oracle),
-        thresholds=Thresholds(
-            reconstruction_error=0.4,
-            prediction_gap=0.2,
-            structure_length=2.0,
-            pathology_length=2.0,
-            images=10,
-            quantile=0.99,
-        ),
-        training={"data": "brain phantoms"},
-        metrics={},
-        data_licence="none",
-        generator_version="0",
-    )
-    save_bundle(folder, Bundle(manifest, generator, encoder, classifier, oracle))
-    return folder
-
-
-def test_agrees_with_what_explain_shows(untrained_bundle):
-    explainer = medxgan.load(untrained_bundle, device="cpu")
+def test_agrees_with_what_explain_shows(tiny_bundle):
+    explainer = medxgan.load(tiny_bundle, device="cpu")
     phantoms = make_phantoms("brain", 24, size=32, seed=7)
     data = build_dataset(phantoms.images[:, None], phantoms.labels, masks=phantoms.masks)
     asked = {"methods": ("difference", "grad-cam"), "steps": 4}
@@ -530,11 +485,23 @@ def bundle_quality() -> ModuleType:
 
 
 def test_benchmark_prints_one_json_and_the_table(
-    untrained_bundle, bundle_quality, tmp_path, monkeypatch, capsys
+    tiny_bundle, bundle_quality, tmp_path, monkeypatch, capsys
 ):
     out = tmp_path / "deep" / "metrics.json"
-    options = ["--count", "12", "--codes", "2", "--steps", "2", "--table", "--out", str(out)]
-    monkeypatch.setattr("sys.argv", ["bundle_quality", str(untrained_bundle), *options])
+    options = [
+        "--kind",
+        "brain",
+        "--count",
+        "12",
+        "--codes",
+        "2",
+        "--steps",
+        "2",
+        "--table",
+        "--out",
+        str(out),
+    ]
+    monkeypatch.setattr("sys.argv", ["bundle_quality", str(tiny_bundle), *options])
     bundle_quality.main()
     printed = capsys.readouterr()
     found = json.loads(printed.out)

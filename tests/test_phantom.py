@@ -35,7 +35,8 @@ def test_healthy_subjects_are_their_own_twins(phantoms):
 def test_twins_differ_only_near_the_lesion(phantoms):
     """The lesion's soft edge reaches a little beyond its mask; nothing else changes."""
     change = np.abs(phantoms.images.astype(int) - phantoms.twins)
-    assert change[~grown(phantoms.masks, 6)].max() == 0
+    assert change[~grown(phantoms.masks, 5)].max() <= 1  # what rounding makes of the edge's end
+    assert change[~grown(phantoms.masks, 12)].max() == 0
     inside = np.array(
         [change[row][phantoms.masks[row]].mean() for row in np.flatnonzero(phantoms.labels)]
     )
@@ -73,7 +74,8 @@ def test_same_seed_same_subjects_and_count_does_not_matter(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [32, 100, 256])
-def test_sizes(kind, size):
+def test_sizes(kind, size, monkeypatch):
+    monkeypatch.setattr("medxgan.data.phantom.SUBJECTS_A_CHUNK", 4)
     phantoms = make_phantoms(kind, 4, size=size, seed=0)
     assert phantoms.images.shape == phantoms.twins.shape == phantoms.masks.shape == (4, size, size)
     assert (phantoms.images.dtype, phantoms.masks.dtype) == (np.uint8, np.bool_)

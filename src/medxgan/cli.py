@@ -108,7 +108,7 @@ def demo(
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Argument(help="A new folder, or an archive (.npz).")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder, or an archive (.npz).")],
     *,
     kind: Annotated[str, typer.Option(help="brain or chest.")] = "brain",
     count: Annotated[int, typer.Option(help="Number of subjects.")] = 1000,
@@ -142,7 +142,9 @@ def phantom(
 
 @app.command("fit-classifier")
 def fit_classifier(
-    data: Annotated[Path, typer.Argument(help="Folder, table (.csv) or archive (.npz).")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder, table (.csv) or archive (.npz).")
+    ],
     *,
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     arch: Annotated[str, typer.Option(help="cnn, vgg16, vgg16_bn or monai:NAME.")] = "cnn",
@@ -155,7 +157,10 @@ def fit_classifier(
     epochs: Annotated[int, typer.Option(help="Passes over the training images, at most.")] = 30,
     patience: Annotated[int, typer.Option(help="Epochs without progress before it stops.")] = 6,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="The highest of the run.")] = 1e-3,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="The highest of the run; what suits the architecture by default."),
+    ] = None,
     bf16: Annotated[bool, typer.Option(help="bfloat16 convolutions: faster, rounded.")] = True,
     seed: Seed = 0,
     device: Device = "auto",
@@ -197,7 +202,9 @@ def fit_classifier(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="Folder, table (.csv) or archive (.npz).")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder, table (.csv) or archive (.npz).")
+    ],
     *,
     classifier: Annotated[
         str,
@@ -272,15 +279,18 @@ def train(
             print("Run the same command with --resume to go on.")
         raise typer.Exit(INTERRUPTED)
     if not quiet:
-        print_table(figure_rows(trained.figures), title="On held-out images")
+        print("On held-out images:")
+        print_table(figure_rows(trained.figures))
         print(f"Bundle written to {out}.")
 
 
 @app.command()
 def explain(
-    bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or a shipped one's name.")],
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or a shipped one's name.")
+    ],
     images: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Images, folders or data sets.")
+        list[Path], typer.Argument(metavar="INPUT", help="Images, folders or data sets.")
     ],
     *,
     out: Annotated[Path, typer.Option(help="Folder for the report.")],
@@ -354,7 +364,8 @@ def inspect(
     from medxgan.inspection import inspect as look_at
 
     found = look_at(source)
-    print_table(found.facts.items(), title=f"{source} is {found.kind}.")
+    print(f"{source} is {found.kind}.")
+    print_table(found.facts.items())
     print(f"Use it with: medxgan {found.use}")
 
 

@@ -28,6 +28,9 @@ class LossSettings(_Section):
     adversarial: float = Field(1.0, ge=0)
     reconstruction: float = Field(40.0, ge=0, description="L1 of reconstruction against image")
     classification: float = Field(0.5, ge=0, description="frozen classifier on what is generated")
+    classification_limit: float = Field(
+        1.0, gt=0, description="longest gradient of that at an image, in lengths of the L1 term's"
+    )
     transfer: float = Field(1.0, ge=0, description="classifier and D on the transferred image")
     preservation: float = Field(10.0, ge=0, description="L1 of positive against negative image")
     prior: float = Field(4e-4, ge=0, description="KL divergence of the codes to N(0, I)")

@@ -21,18 +21,12 @@ def say_notes(notes: Iterable[str], *, quiet: bool) -> None:
             print(f"Note: {note}", file=sys.stderr)
 
 
-def print_table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), title: str = "") -> None:
+def print_table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> None:
     """Print a table on standard output; the first column left, figures right under a header."""
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH_IN_FILES
-    table = Table(
-        title=title or None,
-        title_justify="left",
-        show_header=bool(header),
-        box=None,
-        pad_edge=False,
-    )
+    table = Table(show_header=bool(header), box=None, pad_edge=False)
     for place, name in enumerate(header):
         table.add_column(name, justify="right" if place else "left")
     for row in rows:

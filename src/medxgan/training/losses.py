@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 
@@ -46,3 +47,35 @@ def class_loss(log_odds: Tensor, wanted: Tensor | float) -> Tensor:
     """
     target = torch.as_tensor(wanted, dtype=log_odds.dtype, device=log_odds.device)
     return binary_cross_entropy_with_logits(log_odds, target.expand_as(log_odds))
+
+
+class _LimitGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, images: Tensor, longest: float) -> Tensor:
+        ctx.longest = longest  # type: ignore[attr-defined]
+        return images.view_as(images)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
+        length = gradients[0].flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        longest: float = ctx.longest  # type: ignore[attr-defined]
+        return gradients[0] * (longest / (length + 1e-12)).clamp(max=1), None
+
+
+def limit_gradient(images: Tensor, longest: float) -> Tensor:
+    """The images themselves; on the way back no image's gradient is longer than ``longest``.
+
+    A classifier's gradient at an image that it never saw the like of can be a hundred times that
+    of the other terms, and would then drive the networks apart.
+
+    Args:
+        images: ``[N, C, H, W]``.
+        longest: Euclidean length.
+
+    >>> images = torch.zeros(1, 1, 1, 2, requires_grad=True)
+    >>> (limit_gradient(images, 1.0) * torch.tensor([3.0, 4.0])).sum().backward()
+    >>> images.grad.flatten()
+    tensor([0.6000, 0.8000])
+    """
+    limited: Tensor = _LimitGradient.apply(images, longest)
+    return limited

@@ -24,6 +24,7 @@ from medxgan.training.losses import (
     adversarial_loss_of_generator,
     class_loss,
     gradient_penalty,
+    limit_gradient,
 )
 from medxgan.types import Classifier
 
@@ -251,7 +252,10 @@ def generator_loss(
         answers = classifier.log_odds(images, target).sigmoid()
     shaken = vary(torch.cat([images, judged]), SHAKES, 0.5, random)[len(images) :]
     noise = SHAKE_NOISE * torch.rand(len(shaken), 1, 1, 1, generator=random).to(images.device)
-    odds = classifier.log_odds(shaken + noise * _normal(shaken, random), target)
+    longest = weights.classification_limit * weights.reconstruction
+    longest /= len(images) * images[0].numel() ** 0.5
+    noisy = limit_gradient(shaken + noise * _normal(shaken, random), longest)
+    odds = classifier.log_odds(noisy, target)
     on_reconstruction, on_negative, on_transferred, on_samples = odds.split(
         [2 * half, half, half, 2 * half]
     )

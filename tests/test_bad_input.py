@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import SPEC, Command
-from medxgan.bundle import Bundle
+from conftest import SPEC, Command, make_bundle
+from medxgan.bundle import save_bundle
 from medxgan.classifiers import load_classifier
 
 TINY = ("--preset", "tiny", "--set", "run.images=16")
@@ -145,7 +145,8 @@ def test_images_of_another_size_or_channel_count_are_brought_to_the_spec(
         tmp_path / "set.npz", images=random.integers(0, 256, (20, 48, 48, 3)).astype(np.uint8)
     )
     outcome = medxgan(
-        *("explain", tiny_bundle, data, "--out", tmp_path / "out", "--methods", "difference")
+        *("explain", tiny_bundle, data, "--split", "val", "--out", tmp_path / "out"),
+        *("--methods", "difference", "--frames", 2),
     )
     assert outcome.code == 0
     for change in ("resized to 32 x 32 pixels", "made grey from colour"):
@@ -303,8 +304,6 @@ def test_corrupt_bundle(refuses, phantom_archive, bundle_copy):
 def test_bundle_with_other_weights_of_its_classifier(
     refuses, phantom_archive, bundle_copy, balanced_classifier
 ):
-    from conftest import make_bundle
-    from medxgan.bundle import save_bundle
 
     stranger: Bundle = make_bundle(balanced_classifier(1))
     manifest = (bundle_copy / "bundle.json").read_text()

@@ -169,13 +169,17 @@ def test_interrupted_training_is_resumed(
     )
 
     def interrupting(report):
-        return lambda images, figures: os.kill(os.getpid(), signal.SIGINT)
+        def monitor(images, figures):
+            if images == 8:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return monitor
 
     monkeypatch.setattr(progress, "training_monitor", interrupting)
     outcome = medxgan(*arguments)
     assert outcome.code == 130
     assert outcome.out == (
-        f"Stopped after 8 images; checkpoint written to {tmp_path}.\n"
+        f"Stopped after 16 images; checkpoint written to {tmp_path}.\n"
         "Run the same command with --resume to go on.\n"
     )
     assert not (tmp_path / "bundle.json").exists()

@@ -109,7 +109,7 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
         plan.resume,
         plan.stop_after,
     )
-    if fabric.is_global_zero:
+    if fabric.is_global_zero and not plan.resume:
         plan.folder.mkdir(parents=True, exist_ok=True)
         (plan.folder / "settings.toml").write_text(settings_to_toml(plan.settings))
     source = VariedImages(train, order, plan.settings.variation)

@@ -304,10 +304,8 @@ def test_corrupt_bundle(refuses, phantom_archive, bundle_copy):
 def test_bundle_with_other_weights_of_its_classifier(
     refuses, phantom_archive, bundle_copy, balanced_classifier
 ):
-
-    stranger: Bundle = make_bundle(balanced_classifier(1))
     manifest = (bundle_copy / "bundle.json").read_text()
-    save_bundle(bundle_copy, stranger)
+    save_bundle(bundle_copy, make_bundle(balanced_classifier(1)))
     (bundle_copy / "bundle.json").write_text(manifest)
     explain = ("explain", bundle_copy, phantom_archive)
     refuses(*explain, saying="has other weights than bundle.json says")

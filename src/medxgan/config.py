@@ -25,11 +25,14 @@ class NetworkSettings(_Section):
 class LossSettings(_Section):
     """Weights of the terms of the generator's and encoder's loss (0 switches a term off)."""
 
-    adversarial: float = Field(1.0, ge=0)
+    adversarial: float = Field(1.0, ge=0, description="discriminator on what is generated")
     reconstruction: float = Field(40.0, ge=0, description="L1 of reconstruction against image")
     classification: float = Field(0.5, ge=0, description="frozen classifier on what is generated")
+    adversarial_limit: float = Field(
+        0.2, gt=0, description="longest gradient of that at an image, in lengths of the L1 term's"
+    )
     classification_limit: float = Field(
-        1.0, gt=0, description="longest gradient of that at an image, in lengths of the L1 term's"
+        1.0, gt=0, description="the same for the classification term"
     )
     transfer: float = Field(1.0, ge=0, description="classifier and D on the transferred image")
     preservation: float = Field(10.0, ge=0, description="L1 of positive against negative image")

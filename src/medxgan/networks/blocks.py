@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, leaky_relu
+from torch.nn.functional import conv2d, group_norm, leaky_relu
 
 from medxgan.errors import ConfigError
 
@@ -37,8 +37,13 @@ def activation(features: Tensor) -> Tensor:
     return leaky_relu(features, SLOPE)
 
 
+def norm(features: Tensor) -> Tensor:
+    """Normalise groups of an image's channels ``[N, C, H, W]`` (Wu & He 2018), no parameters."""
+    return group_norm(features, math.gcd(8, features.shape[1]))
+
+
 class StyledConv(nn.Module):
-    """3 x 3 convolution, pixel norm, then a scale and shift that a style vector sets."""
+    """3 x 3 convolution, group norm, then a scale and shift that a style vector sets."""
 
     def __init__(self, inputs: int, outputs: int, style: int) -> None:
         super().__init__()
@@ -50,7 +55,7 @@ class StyledConv(nn.Module):
     def forward(self, features: Tensor, style: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` and ``[N, style]`` -> ``[N, outputs, H, W]``."""
         scale, shift = self.affine(style)[:, :, None, None].chunk(2, dim=1)
-        return activation(pixel_norm(self.conv(features)) * (1 + scale) + shift)
+        return activation(norm(self.conv(features)) * (1 + scale) + shift)
 
 
 class HomogeneousConv(nn.Module):
@@ -73,10 +78,18 @@ class HomogeneousConv(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Halve the map: a strided and a plain 3 x 3 convolution beside a pooled 1 x 1 shortcut."""
+    """Halve the map: a strided and a plain 3 x 3 convolution beside a pooled 1 x 1 shortcut.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    Args:
+        inputs: channels before.
+        outputs: channels after.
+        normalise: group norm behind the convolutions; not for a discriminator, whose gradient
+            penalty it would upset.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, normalise: bool) -> None:
         super().__init__()
+        self.norm = norm if normalise else nn.Identity()
         self.reduce = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
         self.refine = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut = nn.Conv2d(inputs, outputs, 1)
@@ -84,5 +97,5 @@ class DownBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` -> ``[N, outputs, H/2, W/2]``."""
-        inner = self.refine(activation(self.reduce(features)))
+        inner = self.norm(self.refine(activation(self.norm(self.reduce(features)))))
         return activation((inner + self.shortcut(self.pool(features))) * math.sqrt(0.5))

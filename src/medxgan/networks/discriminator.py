@@ -21,7 +21,9 @@ class Discriminator(nn.Module):
         super().__init__()
         widths = stream_widths(size, settings.base_width, settings.maximum_width)[::-1]
         self.enter = nn.Conv2d(4 * channels, widths[0], 3, padding=1)
-        self.down = nn.Sequential(*(DownBlock(wide, deep) for wide, deep in pairwise(widths)))
+        self.down = nn.Sequential(
+            *(DownBlock(wide, deep, normalise=False) for wide, deep in pairwise(widths))
+        )
         self.join = nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1)
         self.judge = nn.Linear(widths[-1] * 16, 2)
 

@@ -41,7 +41,9 @@ class Encoder(nn.Module):
         super().__init__()
         widths = stream_widths(size, settings.base_width, settings.maximum_width)[::-1]
         self.enter = nn.Conv2d(4 * channels, widths[0], 3, padding=1)
-        self.down = nn.Sequential(*(DownBlock(wide, deep) for wide, deep in pairwise(widths)))
+        self.down = nn.Sequential(
+            *(DownBlock(wide, deep, normalise=True) for wide, deep in pairwise(widths))
+        )
         self.code_sizes = (settings.structure_code, settings.pathology_code)
         self.means = nn.Linear(widths[-1] * 16, sum(self.code_sizes))
         self.log_variance = nn.Parameter(torch.full((sum(self.code_sizes),), INITIAL_LOG_VARIANCE))

@@ -153,6 +153,11 @@ class Renderer(nn.Module):
         self.spread = nn.Conv2d(width, 4 * fine, 1)
         self.detail = nn.Conv2d(fine, fine, 3, padding=1)
         self.paint = nn.Conv2d(fine, channels, 3, padding=1)
+        # The four pixels that a feature becomes start out alike: no chequered pattern to unlearn.
+        with torch.no_grad():
+            for part in (self.spread.weight, self.spread.bias):
+                assert part is not None
+                part.copy_(part[::4].repeat_interleave(4, dim=0))
 
     def forward(self, features: Tensor) -> Tensor:
         """``[N, width, H/2, W/2]`` -> ``[N, C, H, W]`` in [-1, 1]."""

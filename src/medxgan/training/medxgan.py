@@ -243,7 +243,10 @@ def generator_loss(
     """
     weights, half = settings.loss, len(images) // 2
     judged, classes = generated.judged()
-    logits = networks.discriminator(vary(judged, AUGMENTATIONS, chance, random), classes)
+    # The length of the L1 term's gradient at an image, the measure for the other terms.
+    length = weights.reconstruction / (len(images) * images[0].numel() ** 0.5)
+    shown = limit_gradient(judged, weights.adversarial_limit * length)
+    logits = networks.discriminator(vary(shown, AUGMENTATIONS, chance, random), classes)
     real_part = torch.cat([logits[: 3 * half], logits[4 * half :]])
     adversarial = adversarial_loss_of_generator(real_part)
     adversarial_transfer = adversarial_loss_of_generator(logits[3 * half : 4 * half])
@@ -252,9 +255,9 @@ def generator_loss(
         answers = classifier.log_odds(images, target).sigmoid()
     shaken = vary(torch.cat([images, judged]), SHAKES, 0.5, random)[len(images) :]
     noise = SHAKE_NOISE * torch.rand(len(shaken), 1, 1, 1, generator=random).to(images.device)
-    longest = weights.classification_limit * weights.reconstruction
-    longest /= len(images) * images[0].numel() ** 0.5
-    noisy = limit_gradient(shaken + noise * _normal(shaken, random), longest)
+    noisy = limit_gradient(
+        shaken + noise * _normal(shaken, random), weights.classification_limit * length
+    )
     odds = classifier.log_odds(noisy, target)
     on_reconstruction, on_negative, on_transferred, on_samples = odds.split(
         [2 * half, half, half, 2 * half]

@@ -85,6 +85,8 @@ class Manifest(_Part):
         thresholds: for the status of explanations.
         training: summary of the run.
         metrics: figures measured on held-out images.
+        intensity_limits: stored values of the training images that became -1 and +1; for 16-bit
+            files, whose depth one image cannot tell.
         data_licence: what the training images may be used for.
         generator_version: version of this program that wrote the bundle.
     """
@@ -99,6 +101,7 @@ class Manifest(_Part):
     thresholds: Thresholds
     training: dict[str, Any]
     metrics: dict[str, Any]
+    intensity_limits: tuple[float, float] | None = None
     data_licence: str
     generator_version: str
 

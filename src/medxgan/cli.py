@@ -324,7 +324,6 @@ def explain(
     """Explain images, and write a report for the browser."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
-    from medxgan.data import read_inputs
     from medxgan.explainer import load
     from medxgan.explaining import (
         explain_inputs,
@@ -339,9 +338,8 @@ def explain(
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, device=device)
-    size, channels = explainer.spec.size, explainer.spec.channels
     with busy("Reading images", quiet=quiet):
-        inputs = read_inputs(images, size=size, channels=channels, split=split)
+        inputs = explainer.read(images, split)
     say_notes(inputs.notes, quiet=quiet)
     with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
         explanations = explain_inputs(explainer, inputs, settings, report, target=target)

@@ -1,6 +1,7 @@
 """``medxgan.load``: a bundle that explains images."""
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from medxgan.bundle import Bundle, Manifest, find_bundle, load_bundle
 from medxgan.classifiers import TorchClassifier
-from medxgan.data import read_inputs
+from medxgan.data import Inputs, read_inputs
+from medxgan.data.images import is_image
 from medxgan.device import choose_device
 from medxgan.errors import ConfigError, DataError, nearest
 from medxgan.explain import check_methods
@@ -158,12 +160,19 @@ class Explainer:
         self._check_target(target)
         chosen = make_settings(methods, settings)
         if isinstance(images, str | os.PathLike):
-            inputs = read_inputs([Path(images)], size=self.spec.size, channels=self.spec.channels)
-            found = self.explain(
-                inputs.images, None, methods, names=inputs.names, masks=inputs.masks, **settings
+            path = Path(images)
+            inputs = self.read([path])
+            for note in inputs.notes:
+                warnings.warn(note, stacklevel=2)
+            alone = path.is_file() and is_image(path)
+            return self.explain(
+                inputs.images[0] if alone else inputs.images,
+                None,
+                methods,
+                names=inputs.names,
+                masks=inputs.masks,
+                **settings,
             )
-            single = Path(images).is_file() and len(inputs.names) == 1
-            return found[0] if single and isinstance(found, Explanations) else found
         if images.ndim == 3:
             return self._explain_batch(
                 self._checked(images[None]), chosen, list(names or ["image"]), list(masks or [None])
@@ -177,6 +186,20 @@ class Explainer:
             part = slice(start, start + IMAGES_AT_ONCE)
             explanations += self._explain_batch(images[part], chosen, names[part], masks[part])
         return explanations
+
+    def read(self, paths: Sequence[Path], split: str | None = None) -> Inputs:
+        """Read files, folders and archives as the images that this bundle takes.
+
+        Raises:
+            DataError: one of them cannot be read, or has no such split.
+        """
+        return read_inputs(
+            paths,
+            size=self.spec.size,
+            channels=self.spec.channels,
+            split=split,
+            limits=self.bundle.intensity_limits,
+        )
 
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
         """Codes of images ``[N, C, H, W]`` by encoder or cold start, refined if asked for."""

@@ -17,7 +17,7 @@ def fit_on_dataset(
     epochs: int,
     patience: int,
     batch_size: int,
-    learning_rate: float,
+    learning_rate: float | None,
     seed: int,
     device: torch.device,
     bf16: bool,

@@ -58,8 +58,9 @@ def read_image(
         path: the image file.
         size: height and width to resize to, pixels; default: as stored.
         channels: 1 (grey) or 3 (colour); default: as stored.
-        limits: stored values that become -1 and +1; default: see `medxgan.data.intensity`. Give
-            those of the training data for 16-bit images, whose depth one image cannot tell.
+        limits: stored values of a 16-bit image that become -1 and +1: those of the training data,
+            since one image cannot tell its depth. Images of 8 bits and of floating point have
+            their own; default for all: see `medxgan.data.intensity`.
 
     Returns:
         The image ``[C, H, W]`` float32 in [-1, 1]; ``notes`` says what was changed.
@@ -84,7 +85,7 @@ def read_image(
     low, high = check_pixels(decoded.pixels[None], [str(path)])
     fitted = fit(decoded.pixels[None], size, channels)
     notes = tuple(f"image {change}" for change in decoded.changes + fitted.changes)
-    if limits is None:
+    if limits is None or decoded.pixels.dtype != np.uint16:
         with about(path):
             limits = storage_limits(decoded.pixels.dtype, low, high)
         notes += limits_note(decoded.pixels.dtype, limits)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from medxgan.data.dataset import Dataset, SplitName
 from medxgan.data.images import read_image
+from medxgan.data.intensity import Limits
 from medxgan.data.opening import READERS, open_dataset
 from medxgan.errors import DataError
 
@@ -38,7 +39,12 @@ class Inputs:
 
 
 def read_inputs(
-    paths: Sequence[Path], *, size: int, channels: int, split: str | None = None
+    paths: Sequence[Path],
+    *,
+    size: int,
+    channels: int,
+    split: str | None = None,
+    limits: Limits | None = None,
 ) -> Inputs:
     """Read image files and data sets, in the order given, as one batch.
 
@@ -48,6 +54,7 @@ def read_inputs(
         size: height and width to bring all images to, pixels.
         channels: 1 (grey) or 3 (colour), likewise.
         split: ``train``, ``val`` or ``test`` of data sets; all of their images where None.
+        limits: of 16-bit image files, as `read_image` takes them.
 
     Raises:
         DataError: a path holds nothing that can be read, or ``split`` is asked of an image file.
@@ -64,7 +71,7 @@ def read_inputs(
     """
     if not paths:
         raise DataError("there is nothing to explain; name images, a folder or a data set")
-    parts = [_read(path, size, channels, split) for path in paths]
+    parts = [_read(path, size, channels, split, limits) for path in paths]
     names = [name for part in parts for name in part.names]
     longer = [
         f"{_place(path)}-{name}"
@@ -102,14 +109,14 @@ def unique_names(names: Sequence[str], longer: Sequence[str]) -> list[str]:
     return unique
 
 
-def _read(path: Path, size: int, channels: int, split: str | None) -> Inputs:
+def _read(path: Path, size: int, channels: int, split: str | None, limits: Limits | None) -> Inputs:
     if not path.exists():
         raise DataError(f"{path} does not exist; check the path")
     if path.is_dir() or path.suffix.lower() in READERS:
         data = open_dataset(path, size=size, channels=channels)
         view = data.select(cast(SplitName, split or "all"), labelled=False)
         return _from_dataset(view, split_matters=split is not None)
-    sample = read_image(path, size=size, channels=channels)
+    sample = read_image(path, size=size, channels=channels, limits=limits)
     if split is not None:
         raise DataError(
             f"{path} is one image and has no split '{split}'; give a data set, or leave out the "

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 
@@ -49,19 +48,6 @@ def class_loss(log_odds: Tensor, wanted: Tensor | float) -> Tensor:
     return binary_cross_entropy_with_logits(log_odds, target.expand_as(log_odds))
 
 
-class _LimitGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: FunctionCtx, images: Tensor, longest: float) -> Tensor:
-        ctx.longest = longest  # type: ignore[attr-defined]
-        return images.view_as(images)
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
-        length = gradients[0].flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-        longest: float = ctx.longest  # type: ignore[attr-defined]
-        return gradients[0] * (longest / (length + 1e-12)).clamp(max=1), None
-
-
 def limit_gradient(images: Tensor, longest: float) -> Tensor:
     """The images themselves; on the way back no image's gradient is longer than ``longest``.
 
@@ -77,5 +63,12 @@ def limit_gradient(images: Tensor, longest: float) -> Tensor:
     >>> images.grad.flatten()
     tensor([0.6000, 0.8000])
     """
-    limited: Tensor = _LimitGradient.apply(images, longest)
-    return limited
+    passed = images.view_as(images)
+
+    def shorten(gradient: Tensor) -> Tensor:
+        length = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        return gradient * (longest / (length + 1e-12)).clamp(max=1)
+
+    if passed.requires_grad:
+        passed.register_hook(shorten)
+    return passed

@@ -206,6 +206,7 @@ def _write_bundle(
             "processes": fabric.world_size,
         },
         metrics={"held_out": held_out.figures},
+        intensity_limits=plan.data.limits if plan.data.table.pixels.dtype == np.uint16 else None,
         data_licence=plan.data_licence,
         generator_version=__version__,
     )

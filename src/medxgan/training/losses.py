@@ -66,8 +66,9 @@ def limit_gradient(images: Tensor, longest: float) -> Tensor:
     passed = images.view_as(images)
 
     def shorten(gradient: Tensor) -> Tensor:
-        length = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-        return gradient * (longest / (length + 1e-12)).clamp(max=1)
+        length = torch.linalg.vector_norm(gradient.flatten(1), dim=1).view(-1, 1, 1, 1)
+        shortened: Tensor = gradient * (longest / (length + 1e-12)).clamp(max=1)
+        return shortened
 
     if passed.requires_grad:
         passed.register_hook(shorten)

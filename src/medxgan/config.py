@@ -37,6 +37,10 @@ class LossSettings(_Section):
     transfer: float = Field(1.0, ge=0, description="classifier and D on the transferred image")
     preservation: float = Field(10.0, ge=0, description="L1 of positive against negative image")
     prior: float = Field(4e-4, ge=0, description="KL divergence of the codes to N(0, I)")
+    moments: float = Field(2.0, ge=0, description="mean 0, deviation 1 of codes over a batch")
+    judges_from: int = Field(
+        10_000, ge=0, description="images over which classifier and D gain their full weight"
+    )
     gradient_penalty: float = Field(1.0, ge=0, description="gamma of R1")
     gradient_penalty_interval: int = Field(16, ge=1, description="steps between penalties")
 
@@ -112,6 +116,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "checkpoint_every": 128,
         },
         "augment": {"images_to_full": 1_000},
+        "loss": {"judges_from": 64},
     },
     # 64 pixels on a CPU, within the hour.
     "small": {},

@@ -48,6 +48,20 @@ def class_loss(log_odds: Tensor, wanted: Tensor | float) -> Tensor:
     return binary_cross_entropy_with_logits(log_odds, target.expand_as(log_odds))
 
 
+def moment_loss(codes: Tensor) -> Tensor:
+    """How far a batch of codes ``[N, d]`` is from mean 0 and deviation 1 in each dimension.
+
+    Holds the codes of all images together where the prior is, and keeps the encoder from
+    giving every image the same code (the collapse that BN-VAE, Zhu et al. 2020, arXiv 2004.12585,
+    prevents by a normalisation).
+
+    >>> moment_loss(torch.tensor([[1.0, 3.0], [-1.0, 1.0]]))  # (0 + 2**2) / 2
+    tensor(2.)
+    """
+    deviation = (codes.var(dim=0, unbiased=False) + 1e-6).sqrt()
+    return (codes.mean(dim=0).square() + (deviation - 1).square()).mean()
+
+
 def limit_gradient(images: Tensor, longest: float) -> Tensor:
     """The images themselves; on the way back no image's gradient is longer than ``longest``.
 

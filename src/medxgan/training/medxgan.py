@@ -25,6 +25,7 @@ from medxgan.training.losses import (
     class_loss,
     gradient_penalty,
     limit_gradient,
+    moment_loss,
 )
 from medxgan.types import Classifier
 
@@ -95,11 +96,21 @@ class MedxganRecipe:
             fabric: averages gradients over processes.
         """
         networks, settings, bf16 = self.networks, self.settings, self.settings.run.bf16
+        shown = number * len(images) * fabric.world_size
+        ease = min(1.0, (shown + 1) / (settings.loss.judges_from + 1))
         networks.discriminator.requires_grad_(False)
         with autocast(images.device, bf16):
             generated = generate(networks, images, random)
             loss, figures = generator_loss(
-                networks, self.classifier, self.target, images, generated, settings, chance, random
+                networks,
+                self.classifier,
+                self.target,
+                images,
+                generated,
+                settings,
+                chance,
+                ease,
+                random,
             )
         self._descend("generator", self.learners, loss, fabric)
 
@@ -165,6 +176,8 @@ class Generated:
         sampled_negative: G(z1, 0) from the prior.
         sampled_positive: G(z1, z2) from the prior, the same z1.
         divergence: KL divergence of the codes to the prior, nats, ``[N]``.
+        z1: means of the structure codes, ``[N, d1]``.
+        z2: means of the pathology codes, positive half.
     """
 
     reconstruction: Tensor
@@ -173,6 +186,8 @@ class Generated:
     sampled_negative: Tensor
     sampled_positive: Tensor
     divergence: Tensor
+    z1: Tensor
+    z2: Tensor
 
     def judged(self) -> tuple[Tensor, Tensor]:
         """All images for D, and the class that each is meant to show (bool)."""
@@ -216,6 +231,8 @@ def generate(networks: Networks, images: Tensor, random: torch.Generator) -> Gen
         sampled_negative=negatives[2 * half :],
         sampled_positive=positives[half:],
         divergence=divergence,
+        z1=z1_posterior.mean,
+        z2=z2_posterior.mean[:half],
     )
 
 
@@ -227,6 +244,7 @@ def generator_loss(
     generated: Generated,
     settings: TrainingSettings,
     chance: float,
+    ease: float,
     random: torch.Generator,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of generator and encoder, and the figures to log.
@@ -239,12 +257,14 @@ def generator_loss(
         generated: from ``generate``.
         settings: weights.
         chance: probability of augmentation.
+        ease: weight of the two judges, classifier and discriminator, rising to 1 at first:
+            before anything is reconstructed, they only lead astray.
         random: source of random numbers, on the CPU.
     """
     weights, half = settings.loss, len(images) // 2
     judged, classes = generated.judged()
     # The length of the L1 term's gradient at an image, the measure for the other terms.
-    length = weights.reconstruction / (len(images) * images[0].numel() ** 0.5)
+    length = ease * weights.reconstruction / (len(images) * images[0].numel() ** 0.5)
     shown = limit_gradient(judged, weights.adversarial_limit * length)
     logits = networks.discriminator(vary(shown, AUGMENTATIONS, chance, random), classes)
     real_part = torch.cat([logits[: 3 * half], logits[4 * half :]])
@@ -280,11 +300,12 @@ def generator_loss(
     )
 
     loss = (
-        weights.adversarial * (adversarial + weights.transfer * adversarial_transfer)
+        ease * weights.adversarial * (adversarial + weights.transfer * adversarial_transfer)
         + weights.reconstruction * reconstruction
-        + weights.classification * (classification + weights.transfer * transfer)
+        + ease * weights.classification * (classification + weights.transfer * transfer)
         + weights.preservation * preservation
         + weights.prior * generated.divergence.mean()
+        + weights.moments * (moment_loss(generated.z1) + moment_loss(generated.z2))
     )
     figures = {
         "loss_generator": loss,
@@ -292,6 +313,7 @@ def generator_loss(
         "loss_classification": classification,
         "reconstruction_l1": error.mean(),
         "divergence": generated.divergence.mean(),
+        "code_deviation": generated.z1.std(dim=0).mean(),
         "agreement_negative": (on_samples[:half] < 0).float().mean(),
         "agreement_positive": (on_samples[half:] >= 0).float().mean(),
         "flipped": (on_negative < 0).float().mean(),

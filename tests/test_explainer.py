@@ -206,15 +206,17 @@ LIMITS = Thresholds(
         ({}, []),
         ({"reconstruction": 0.2}, ["poor reconstruction"]),
         ({"on_reconstruction": 0.6}, ["prediction gap"]),
+        ({"on_reconstruction": 0.4, "before": 0.55}, ["prediction gap"]),
         ({"after": 0.7}, ["no flip"]),
         ({"z1": 2.0}, ["code outside the prior"]),
         ({"z2": 2.0, "after": 0.5}, ["no flip", "code outside the prior"]),
     ],
 )
 def test_each_reason_for_distrust_is_found(change, kinds):
-    values = {"reconstruction": 0.0, "on_reconstruction": 0.9, "after": 0.1, "z1": 1.0, "z2": 1.0}
+    values = {"reconstruction": 0.0, "before": 0.9, "on_reconstruction": 0.9, "after": 0.1}
+    values |= {"z1": 1.0, "z2": 1.0}
     values |= change
-    scores = {"image": 0.9, "reconstruction": values["on_reconstruction"]}
+    scores = {"image": values["before"], "reconstruction": values["on_reconstruction"]}
     scores["counterfactual"] = values["after"]
     (status,) = judge(
         torch.zeros(1, 1, 4, 4),

@@ -75,7 +75,7 @@ def test_same_seed_same_subjects_and_count_does_not_matter(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [32, 100, 256])
 def test_sizes(kind, size, monkeypatch):
-    monkeypatch.setattr("medxgan.data.phantom.SUBJECTS_A_CHUNK", 4)
+    monkeypatch.setattr("medxgan.data.phantom.MOST_SUBJECTS_A_CHUNK", 4)
     phantoms = make_phantoms(kind, 4, size=size, seed=0)
     assert phantoms.images.shape == phantoms.twins.shape == phantoms.masks.shape == (4, size, size)
     assert (phantoms.images.dtype, phantoms.masks.dtype) == (np.uint8, np.bool_)

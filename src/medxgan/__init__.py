@@ -1,10 +1,29 @@
-"""See what a medical image classifier looks at."""
+"""See what a medical image classifier looks at.
+
+Names are imported when they are first used, so that the command line answers at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from medxgan.errors import MedxganError
-from medxgan.explain.lig import LatentIntegratedGradients
-from medxgan.explainer import Explainer, Explanations, load
-from medxgan.types import ClassifierSpec, Explanation, Latent, Status
 from medxgan.version import __version__
+
+if TYPE_CHECKING:
+    from medxgan.explain.lig import LatentIntegratedGradients
+    from medxgan.explainer import Explainer, Explanations, load
+    from medxgan.types import ClassifierSpec, Explanation, Latent, Status
+
+HOMES = {
+    "ClassifierSpec": "medxgan.types",
+    "Explainer": "medxgan.explainer",
+    "Explanation": "medxgan.types",
+    "Explanations": "medxgan.explainer",
+    "Latent": "medxgan.types",
+    "LatentIntegratedGradients": "medxgan.explain.lig",
+    "Status": "medxgan.types",
+    "load": "medxgan.explainer",
+}
 
 __all__ = [
     "ClassifierSpec",
@@ -18,3 +37,9 @@ __all__ = [
     "__version__",
     "load",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in HOMES:
+        raise AttributeError(f"module 'medxgan' has no attribute '{name}'")
+    return getattr(import_module(HOMES[name]), name)

@@ -127,12 +127,14 @@ def phantom(
     from medxgan.data import write_phantoms
     from medxgan.data.phantom import Kind, make_phantoms
     from medxgan.output import check_writable_folder
-    from medxgan.progress import busy, progress
+    from medxgan.progress import progress
 
     check_writable_folder(out.parent)
     chosen = cast(Kind, kind)  # make_phantoms refuses all others
-    with busy(f"Drawing {count} subjects", quiet=quiet):
-        phantoms = make_phantoms(chosen, count, size=size, seed=seed, shortcut=shortcut)
+    with progress("Drawing", count, "subjects", quiet=quiet) as report:
+        phantoms = make_phantoms(
+            chosen, count, size=size, seed=seed, shortcut=shortcut, on_drawn=report
+        )
     with progress("Writing", count, "subjects", quiet=quiet) as report:
         write_phantoms(phantoms, out, chosen, seed, report)
     if not quiet:

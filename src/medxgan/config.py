@@ -29,7 +29,7 @@ class LossSettings(_Section):
     reconstruction: float = Field(40.0, ge=0, description="L1 of reconstruction against image")
     classification: float = Field(0.5, ge=0, description="frozen classifier on what is generated")
     adversarial_limit: float = Field(
-        0.2, gt=0, description="longest gradient of that at an image, in lengths of the L1 term's"
+        0.05, gt=0, description="longest gradient of that at an image, in lengths of the L1 term's"
     )
     classification_limit: float = Field(
         1.0, gt=0, description="the same for the classification term"
@@ -41,7 +41,7 @@ class LossSettings(_Section):
     judges_from: int = Field(
         10_000, ge=0, description="images over which classifier and D gain their full weight"
     )
-    gradient_penalty: float = Field(1.0, ge=0, description="gamma of R1")
+    gradient_penalty: float = Field(10.0, ge=0, description="gamma of R1")
     gradient_penalty_interval: int = Field(16, ge=1, description="steps between penalties")
 
 
@@ -52,6 +52,7 @@ class OptimiserSettings(_Section):
     momentum: float = Field(0.9, ge=0, lt=1, description="beta1 of generator and encoder")
     discriminator_momentum: float = Field(0.5, ge=0, lt=1, description="beta1 of the discriminator")
     beta2: float = Field(0.99, ge=0, lt=1)
+    longest_gradient: float = Field(1.0, gt=0, description="gradients are shortened to this norm")
     warm_up: int = Field(3_000, ge=0, description="images over which the rate rises")
     decay_from: float = Field(0.6, ge=0, le=1, description="share of the run at a constant rate")
     ema_half_life: float = Field(5_000, gt=0, description="images after which a weight counts half")
@@ -61,7 +62,7 @@ class AugmentSettings(_Section):
     """Adaptive discriminator augmentation (Karras et al. 2020, arXiv 2006.06676)."""
 
     target: float = Field(0.6, description="wanted mean of sign(D(real)); p rises above it")
-    images_to_full: float = Field(200_000, gt=0, description="images in which p may go from 0 to 1")
+    images_to_full: float = Field(50_000, gt=0, description="images in which p may go from 0 to 1")
     maximum: float = Field(0.8, ge=0, le=1, description="p never exceeds this")
 
 

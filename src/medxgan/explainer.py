@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -56,6 +56,10 @@ class ExplainSettings:
 
     def __post_init__(self) -> None:
         check_methods(self.methods)
+        if self.start not in get_args(Start):
+            raise ConfigError(
+                f"no start is called '{self.start}'; {nearest(self.start, get_args(Start))}"
+            )
         for name, value, least in (
             ("refine", self.refine, 0),
             ("frames", self.frames, 2),

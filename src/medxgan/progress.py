@@ -101,7 +101,9 @@ def duration_text(seconds: float) -> str:
 
 
 def training_text(figures: Mapping[str, float]) -> str:
-    """The figures that matter while medXGAN trains; those not known yet are left out.
+    """Agreement of each class, error of reconstructions, and strength of augmentation.
+
+    Figures that are not known yet are left out.
 
     >>> training_text({"agreement_negative": 0.987, "agreement_positive": 0.9, "flipped": 1.0})
     'agreement 0.99 negative, 0.90 positive'
@@ -109,8 +111,7 @@ def training_text(figures: Mapping[str, float]) -> str:
     wanted = {
         "agreement_negative": "agreement {:.2f} negative",
         "agreement_positive": "{:.2f} positive",
-        "reconstruction_l1": "reconstruction error {:.3f}",
-        "transfer_flipped": "flipped on the image {:.2f}",
+        "reconstruction_l1": "error {:.3f}",
         "augmentation_p": "augmentation {:.2f}",
     }
     return ", ".join(

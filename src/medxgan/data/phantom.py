@@ -20,7 +20,8 @@ from medxgan.data.shapes import Canvas, blob, ellipse, streak
 from medxgan.errors import ConfigError, nearest
 
 Kind = Literal["brain", "chest"]
-SUBJECTS_A_CHUNK = 256
+PIXELS_A_CHUNK = 2**20
+MOST_SUBJECTS_A_CHUNK = 256
 CLASS_NAMES = ("healthy", "lesion")
 
 
@@ -46,7 +47,13 @@ class Phantoms:
 
 
 def make_phantoms(
-    kind: Kind, count: int, *, size: int = 64, seed: int = 0, shortcut: float | None = None
+    kind: Kind,
+    count: int,
+    *,
+    size: int = 64,
+    seed: int = 0,
+    shortcut: float | None = None,
+    on_drawn: Callable[[int], None] = lambda done: None,
 ) -> Phantoms:
     """Draw ``count`` subjects, half of them with a lesion.
 
@@ -57,6 +64,7 @@ def make_phantoms(
         seed: same seed, same subjects; the first subjects do not depend on ``count``.
         shortcut: probability that a positive carries a bright corner marker, and a negative does
             not; ``None`` draws no markers. The marker is in the healthy twin too.
+        on_drawn: hears how many subjects are done.
 
     Raises:
         ConfigError: unknown kind, or a number out of range.
@@ -69,6 +77,8 @@ def make_phantoms(
         raise ConfigError(f"no phantom is called '{kind}'; {nearest(kind, get_args(Kind))}")
     if count < 1:
         raise ConfigError(f"the number of phantoms must be at least 1, got {count}")
+    if seed < 0:
+        raise ConfigError(f"the seed must be at least 0, got {seed}")
     if not 32 <= size <= 256:
         raise ConfigError(f"phantom size must be 32 to 256 pixels, got {size}")
     if shortcut is not None and not 0 <= shortcut <= 1:
@@ -79,22 +89,25 @@ def make_phantoms(
     labels = np.empty(count, np.int64)
     split = np.empty(count, np.uint8)
     markers = np.empty(count, np.bool_)
-    for start in range(0, count, SUBJECTS_A_CHUNK):
-        chunk = slice(start, min(start + SUBJECTS_A_CHUNK, count))
-        drawn = _draw_chunk(kind, size, seed, start // SUBJECTS_A_CHUNK, shortcut)
-        for whole, part in zip((images, twins, masks, labels, split, markers), drawn, strict=True):
+    subjects = min(MOST_SUBJECTS_A_CHUNK, PIXELS_A_CHUNK // size**2 // 2 * 2)
+    for start in range(0, count, subjects):
+        chunk = slice(start, min(start + subjects, count))
+        drawn = _draw_chunk(kind, subjects, size, [seed, start // subjects], shortcut)
+        arrays = (images, twins, masks, labels, split, markers)
+        for whole, part in zip(arrays, drawn, strict=True):
             whole[chunk] = part[: chunk.stop - chunk.start].numpy()
+        on_drawn(chunk.stop)
     return Phantoms(images, twins, masks, labels, split, markers)
 
 
 def _draw_chunk(
-    kind: Kind, size: int, seed: int, index: int, shortcut: float | None
+    kind: Kind, subjects: int, size: int, entropy: list[int], shortcut: float | None
 ) -> tuple[Tensor, ...]:
-    """One chunk of subjects, from random numbers that depend on seed and chunk index alone."""
-    chunk_seed = int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
-    canvas = Canvas(SUBJECTS_A_CHUNK, size, torch.Generator().manual_seed(chunk_seed))
-    labels = torch.arange(SUBJECTS_A_CHUNK) % 2
-    pairs = torch.rand(SUBJECTS_A_CHUNK // 2, generator=canvas.random) < 0.5
+    """One chunk of subjects, from random numbers that depend on ``entropy`` alone."""
+    chunk_seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+    canvas = Canvas(subjects, size, torch.Generator().manual_seed(chunk_seed))
+    labels = torch.arange(subjects) % 2
+    pairs = torch.rand(subjects // 2, generator=canvas.random) < 0.5
     labels = torch.where(pairs.repeat_interleave(2), 1 - labels, labels)
 
     anatomy: dict[str, Callable[[Canvas], tuple[Tensor, Tensor]]] = {
@@ -114,10 +127,10 @@ def _draw_chunk(
     positive = labels.bool().view(-1, 1, 1)
     imaged = torch.where(positive, diseased, healthy)
     mask = mask & positive
-    odds = torch.where(labels.bool(), shortcut or 0.0, 1.0 - (shortcut or 1.0))
-    markers = (torch.rand(SUBJECTS_A_CHUNK, generator=canvas.random) < odds) & (
-        shortcut is not None
-    )
+    share = 0.0 if shortcut is None else shortcut
+    odds = torch.where(labels.bool(), share, 1.0 - share)
+    drawn = torch.rand(subjects, generator=canvas.random) < odds
+    markers = drawn & (shortcut is not None)
     stamp = _corner_marker(size) & markers.view(-1, 1, 1)
     finished = []
     for image in (imaged, healthy):
@@ -125,7 +138,7 @@ def _draw_chunk(
         pixels = (developed.clamp(0, 1) * 255).round().to(torch.uint8)
         finished.append(pixels.masked_fill(stamp, 255))
     # Neighbours 2k and 2k+1 have opposite labels: split in pairs, so every split is balanced.
-    draw = torch.rand(SUBJECTS_A_CHUNK // 2, generator=canvas.random).repeat_interleave(2)
+    draw = torch.rand(subjects // 2, generator=canvas.random).repeat_interleave(2)
     split = (draw >= 0.8).to(torch.uint8) + (draw >= 0.9).to(torch.uint8)
     return finished[0], finished[1], mask, labels, split, markers
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from medxgan.bundle import Thresholds
-from medxgan.types import Latent, Problem, Status
+from medxgan.types import Latent, Problem, ProblemKind, Status
 
 
 def judge(
@@ -17,6 +17,9 @@ def judge(
 ) -> list[Status]:
     """The status of N explanations.
 
+    A reconstruction on the other side of 0.5 than its image is always a prediction gap, however
+    wide the limit is.
+
     Args:
         images: originals ``[N, C, H, W]`` in [-1, 1].
         reconstruction: x̂ ``[N, C, H, W]``.
@@ -26,69 +29,35 @@ def judge(
         thresholds: measured on held-out images.
     """
     error = (images - reconstruction).abs().mean(dim=(1, 2, 3))
-    gap = (scores["image"] - scores["reconstruction"]).abs()
-    lengths = [code.square().mean(dim=1).sqrt() for code in (latent.z1, latent.z2)]
-    columns = [
-        values.tolist()
-        for values in (error, gap, scores["image"], scores["counterfactual"], *lengths)
-    ]
-    return [
-        Status(tuple(_problems(*row, thresholds=thresholds))) for row in zip(*columns, strict=True)
-    ]
+    before, redrawn, after = (
+        scores[part] for part in ("image", "reconstruction", "counterfactual")
+    )
+    gap = (before - redrawn).abs()
+    lengths = {
+        "structure": (latent.z1.square().mean(dim=1).sqrt(), thresholds.structure_length),
+        "pathology": (latent.z2.square().mean(dim=1).sqrt(), thresholds.pathology_length),
+    }
+    found: list[list[Problem]] = [[] for _ in images]
 
+    def note(kind: ProblemKind, wrong: Tensor, values: Tensor, limit: float, words: str) -> None:
+        for row in wrong.nonzero().flatten().tolist():
+            value = float(values[row])
+            sentence = f"{kind}: {words.format(value=value, limit=limit)}"
+            found[row].append(Problem(kind, value, limit, sentence))
 
-def _problems(
-    error: float,
-    gap: float,
-    before: float,
-    after: float,
-    structure: float,
-    pathology: float,
-    *,
-    thresholds: Thresholds,
-) -> list[Problem]:
-    problems = []
-    if error > thresholds.reconstruction_error:
-        problems.append(
-            Problem(
-                "poor reconstruction",
-                error,
-                thresholds.reconstruction_error,
-                f"poor reconstruction: mean error {error:.3f}, "
-                f"limit {thresholds.reconstruction_error:.3f}",
-            )
-        )
-    if gap > thresholds.prediction_gap:
-        problems.append(
-            Problem(
-                "prediction gap",
-                gap,
-                thresholds.prediction_gap,
-                f"prediction gap: image and reconstruction differ by {gap:.2f}, "
-                f"limit {thresholds.prediction_gap:.2f}",
-            )
-        )
-    if (before >= 0.5) == (after >= 0.5):
-        problems.append(
-            Problem(
-                "no flip",
-                after,
-                0.5,
-                f"no flip: the counterfactual still scores {after:.2f}, beyond 0.5 was wanted",
-            )
-        )
-    for name, length, limit in (
-        ("structure", structure, thresholds.structure_length),
-        ("pathology", pathology, thresholds.pathology_length),
-    ):
-        if length > limit:
-            problems.append(
-                Problem(
-                    "code outside the prior",
-                    length,
-                    limit,
-                    f"code outside the prior: length of the {name} code {length:.2f}, "
-                    f"limit {limit:.2f}",
-                )
-            )
-    return problems
+    limit = thresholds.reconstruction_error
+    words = "mean error {value:.3f}, limit {limit:.3f}"
+    note("poor reconstruction", error > limit, error, limit, words)
+
+    limit = thresholds.prediction_gap
+    wrong = (gap > limit) | ((before >= 0.5) != (redrawn >= 0.5))
+    words = "scores of image and reconstruction differ by {value:.2f}, limit {limit:.2f}"
+    note("prediction gap", wrong, gap, limit, words)
+
+    words = "the counterfactual still scores {value:.2f}, beyond {limit} was wanted"
+    note("no flip", (before >= 0.5) == (after >= 0.5), after, 0.5, words)
+
+    for name, (length, limit) in lengths.items():
+        words = f"length of the {name} code {{value:.2f}}, limit {{limit:.2f}}"
+        note("code outside the prior", length > limit, length, limit, words)
+    return [Status(tuple(problems)) for problems in found]

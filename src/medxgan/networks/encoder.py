@@ -11,6 +11,9 @@ from medxgan.config import NetworkSettings
 from medxgan.networks.blocks import DownBlock, activation, pixel_norm, stream_widths
 
 INITIAL_LOG_VARIANCE = -5.0
+# An Adam step moves each weight alike, and so a sum of thousands of features far: scaled down,
+# with larger weights, the codes move no faster than the rest of the network can follow.
+MEANS_SCALE = 0.2
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,14 @@ class Encoder(nn.Module):
         self.means = nn.Linear(widths[-1] * 16, sum(self.code_sizes))
         self.log_variance = nn.Parameter(torch.full((sum(self.code_sizes),), INITIAL_LOG_VARIANCE))
         # Means as long as the prior's codes from the start: else the noise drowns them for long.
-        nn.init.normal_(self.means.weight, std=(widths[-1] * 16) ** -0.5)
+        nn.init.normal_(self.means.weight, std=(widths[-1] * 16) ** -0.5 / MEANS_SCALE)
         nn.init.zeros_(self.means.bias)
 
     def forward(self, images: Tensor) -> tuple[Posterior, Posterior]:
         """``[N, C, H, W]`` in [-1, 1] -> posterior of z1 ``[N, d1]`` and of z2 ``[N, d2]``."""
         entered = activation(self.enter(pixel_unshuffle(images, 2)))
         features = self.down(entered).flatten(1)
-        means = self.means(pixel_norm(features)).float()
+        means = MEANS_SCALE * self.means(pixel_norm(features)).float()
         spreads = self.log_variance.expand_as(means)
         z1_mean, z2_mean = means.split(self.code_sizes, dim=1)
         z1_spread, z2_spread = spreads.split(self.code_sizes, dim=1)

@@ -55,7 +55,7 @@ def measure_held_out(
     any_positive = bool(positive.any())
     thresholds = Thresholds(
         reconstruction_error=_limit(error),
-        prediction_gap=max(0.1, _limit((before - after).abs())),
+        prediction_gap=min(max(_limit((before - after).abs()), 0.1), 0.5),
         structure_length=_limit(z1_length),
         pathology_length=_limit(z2_length[positive]) if any_positive else 0.0,
         images=len(rows),

@@ -129,7 +129,8 @@ def run_training(
             _train_one_step(run, recipe, source, fabric, state, last_step)
             state.seconds += time.perf_counter() - started
             shown = state.step * images_a_step
-            stop = interrupted() or (run.stop_after is not None and shown >= run.stop_after)
+            stop = run.stop_after is not None and shown >= run.stop_after
+            stop = any_process(fabric, stop or interrupted())
             if due(state.step, settings.log_every):
                 figures = _log_line(state, shown)
                 if fabric.is_global_zero:
@@ -213,6 +214,13 @@ def mean_over_processes(fabric: Fabric, value: Tensor) -> Tensor:
     mean = fabric.all_reduce(value, reduce_op="mean")
     assert isinstance(mean, Tensor)
     return mean
+
+
+def any_process(fabric: Fabric, flag: bool) -> bool:
+    """Whether the flag is set in any process, so that all stop at the same step."""
+    if fabric.world_size == 1:
+        return flag
+    return bool(mean_over_processes(fabric, torch.tensor(float(flag), device=fabric.device)) > 0)
 
 
 @contextmanager

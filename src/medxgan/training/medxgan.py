@@ -155,6 +155,9 @@ class MedxganRecipe:
         optimiser.zero_grad()
         loss.backward()
         average_gradients(fabric, parameters)
+        # Gradients are mostly longer than this, so each step counts alike, and a batch on which a
+        # normalisation nearly divides by zero cannot throw the networks out.
+        nn.utils.clip_grad_norm_(parameters, self.settings.optimiser.longest_gradient)
         optimiser.step()
 
 

@@ -167,11 +167,24 @@ class Renderer(nn.Module):
 
 
 def limit(image: Tensor) -> Tensor:
-    """Clip to [-1, 1], with the gradient of the identity.
+    """Clip to [-1, 1]; a gradient still moves a pixel back into the range, but never further out.
 
-    Air is exactly -1; a saturating function would reach it only where its gradient has died.
+    Air is exactly -1: a saturating function would reach it only where its gradient has died, and
+    the gradient of the identity would drive clipped pixels ever further where nobody sees it.
 
-    >>> limit(torch.tensor([-3.0, 0.5]))
-    tensor([-1.0000,  0.5000])
+    >>> image = torch.tensor([-3.0, 0.5, 3.0], requires_grad=True)
+    >>> limit(image)
+    tensor([-1.0000,  0.5000,  1.0000], grad_fn=<AddBackward0>)
+    >>> limit(image).sum().backward()  # descent would lower every pixel
+    >>> image.grad
+    tensor([0., 1., 1.])
     """
-    return image + (image.clamp(-1, 1) - image).detach()
+    clipped = image + (image.clamp(-1, 1) - image).detach()
+
+    def keep_inside(gradient: Tensor) -> Tensor:
+        outwards = ((image < -1) & (gradient > 0)) | ((image > 1) & (gradient < 0))
+        return gradient.masked_fill(outwards, 0)
+
+    if clipped.requires_grad:
+        clipped.register_hook(keep_inside)
+    return clipped

@@ -25,7 +25,7 @@ from medxgan.data.phantom import CLASS_NAMES, Kind, make_phantoms
 from medxgan.errors import ConfigError, MedxganError
 from medxgan.evaluate import evaluate
 from medxgan.explain import METHODS
-from medxgan.explainer import DEFAULT_METHODS
+from medxgan.explain.settings import DEFAULT_METHODS
 
 Metrics = dict[str, Any]
 OURS = ("difference", "lig", "lig-transferred", "lig-published")

@@ -9,6 +9,7 @@ from medxgan.bundle import Thresholds
 from medxgan.data import open_dataset, write_image
 from medxgan.errors import BundleError, ConfigError, DataError
 from medxgan.explain import METHODS
+from medxgan.explain.settings import ExplainSettings
 from medxgan.explain.trust import judge
 from medxgan.types import Latent
 
@@ -138,15 +139,11 @@ def test_refinement_never_worsens_the_published_objective(explainer, images):
         gap = torch.nn.functional.binary_cross_entropy_with_logits(odds, wanted, reduction="none")
         return 10 * (drawn - images).square().mean((1, 2, 3)) + gap
 
-    from medxgan.explainer import ExplainSettings
-
     before, after = objective(ExplainSettings()), objective(ExplainSettings(refine=5))
     assert bool((after <= before + 1e-6).all()) and bool((after < before).any())
 
 
 def test_a_cold_start_depends_on_its_seed_alone(explainer, images):
-    from medxgan.explainer import ExplainSettings
-
     first, second, other = (
         explainer.invert(images, ExplainSettings(start="cold", seed=seed)) for seed in (1, 1, 2)
     )

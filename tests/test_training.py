@@ -16,9 +16,9 @@ from medxgan.data import Dataset, build_dataset
 from medxgan.data.phantom import make_phantoms
 from medxgan.errors import ConfigError, DataError, OutputError
 from medxgan.training.augment import AdaptiveProbability, Reach, vary
+from medxgan.training.generated import Networks, generate
 from medxgan.training.loop import step_generator
 from medxgan.training.losses import class_loss
-from medxgan.training.medxgan import Networks, generate
 from medxgan.training.order import BalancedOrder
 from medxgan.training.state import CHECKPOINT_NAME
 from medxgan.training.train import Plan, train_medxgan

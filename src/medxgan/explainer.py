@@ -3,9 +3,8 @@
 import os
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,58 +14,21 @@ from medxgan.classifiers import TorchClassifier
 from medxgan.data import Inputs, read_inputs
 from medxgan.data.images import is_image
 from medxgan.device import choose_device
-from medxgan.errors import ConfigError, DataError, nearest
-from medxgan.explain import check_methods
+from medxgan.errors import ConfigError, DataError
 from medxgan.explain.attribution import attributions
 from medxgan.explain.counterfactual import plausible_positives, transfer
-from medxgan.explain.lig import STEPS
 from medxgan.explain.scores import evaluate, probability
-from medxgan.explain.traversal import FRAMES, even_strengths, film
+from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
+from medxgan.explain.traversal import even_strengths, film
 from medxgan.explain.trust import judge
-from medxgan.inversion import Start, cold_start, encode, refine
+from medxgan.inversion import cold_start, encode, refine
 from medxgan.networks.medxgan import TwoCodeGenerator
 from medxgan.report import render_report, write_report
 from medxgan.types import ClassifierSpec, Explanation, Latent
 
-DEFAULT_METHODS = ("difference", "lig", "lig-transferred", "lig-published", "ig", "grad-cam")
 IMAGES_AT_ONCE = 32
 CANDIDATES = 24
 ALTERNATIVES = 4
-
-
-@dataclass(frozen=True)
-class ExplainSettings:
-    """How images are explained.
-
-    Attributes:
-        methods: attributions to compute, names of ``medxgan.explain.METHODS``.
-        refine: steps of the published objective after the encoder.
-        start: codes come from the ``encoder``, or ``cold`` from the prior (then refine for long).
-        frames: of the film, at least 2.
-        steps: along the path of latent integrated gradients, and of integrated gradients.
-        seed: of cold starts and of the positives shown for negative images.
-    """
-
-    methods: tuple[str, ...] = DEFAULT_METHODS
-    refine: int = 0
-    start: Start = "encoder"
-    frames: int = FRAMES
-    steps: int = STEPS
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_methods(self.methods)
-        if self.start not in get_args(Start):
-            raise ConfigError(
-                f"no start is called '{self.start}'; {nearest(self.start, get_args(Start))}"
-            )
-        for name, value, least in (
-            ("refine", self.refine, 0),
-            ("frames", self.frames, 2),
-            ("steps", self.steps, 1),
-        ):
-            if value < least:
-                raise ConfigError(f"{name} must be at least {least}, got {value}")
 
 
 class Explanations(list[Explanation]):
@@ -334,19 +296,6 @@ class Explainer:
         if not bool(torch.isfinite(images).all()) or float(images.abs().max()) > 1 + 1e-4:
             raise DataError("images must lie in [-1, 1], got NaN, infinity or values outside")
         return images
-
-
-def make_settings(methods: Iterable[str], settings: dict[str, Any]) -> ExplainSettings:
-    """Check names and values of settings given as keywords.
-
-    Raises:
-        ConfigError: a name is unknown or a value out of range.
-    """
-    known = [field.name for field in fields(ExplainSettings) if field.name != "methods"]
-    for name in settings:
-        if name not in known:
-            raise ConfigError(f"no setting is named '{name}'; {nearest(name, known)}")
-    return ExplainSettings(methods=tuple(methods), **settings)
 
 
 def load(

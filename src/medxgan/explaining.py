@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import get_args
 
 from medxgan.data import Inputs
-from medxgan.explainer import (
-    DEFAULT_METHODS,
-    IMAGES_AT_ONCE,
-    Explainer,
-    ExplainSettings,
-    Explanations,
-    make_settings,
-)
+from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
+from medxgan.explainer import IMAGES_AT_ONCE, Explainer, Explanations
 from medxgan.types import ProblemKind
 from medxgan.version import __version__
 

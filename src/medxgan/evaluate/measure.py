@@ -19,7 +19,8 @@ from medxgan.evaluate.reasons import reasons_for_nulls
 from medxgan.explain import METHODS, check_methods
 from medxgan.explain.lig import STEPS
 from medxgan.explain.scores import Score, probability
-from medxgan.explainer import DEFAULT_METHODS, Explainer
+from medxgan.explain.settings import DEFAULT_METHODS
+from medxgan.explainer import Explainer
 from medxgan.metrics.counterfactual import POSITIVE_FROM
 
 

@@ -5,8 +5,6 @@ in StylEx, Lang et al. 2021), a discriminator told the class, and the change car
 real image (as in VA-GAN, Baumgartner et al. 2018).
 """
 
-from dataclasses import dataclass
-
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -15,9 +13,8 @@ from torch.optim import Adam, Optimizer
 from medxgan.config import TrainingSettings
 from medxgan.device import autocast
 from medxgan.networks.discriminator import Discriminator
-from medxgan.networks.encoder import Encoder
-from medxgan.networks.medxgan import TwoCodeGenerator
 from medxgan.training.augment import Reach, vary
+from medxgan.training.generated import Generated, Networks, generate, standard_normal
 from medxgan.training.loop import average_gradients
 from medxgan.training.losses import (
     adversarial_loss_of_discriminator,
@@ -35,17 +32,6 @@ AUGMENTATIONS = Reach(flip=True, shift=0.125, turn=0.3, scale=0.2, contrast=0.3,
 # patterns that only it, at one position of the pixels, takes for the class.
 SHAKES = Reach(flip=False, shift=0.02, turn=0.03, scale=0.02, contrast=0.05, brightness=0.03)
 SHAKE_NOISE = 0.06
-
-
-class Networks(nn.Module):
-    """The three networks that are trained, for images of one size and channel count."""
-
-    def __init__(self, size: int, channels: int, settings: TrainingSettings) -> None:
-        super().__init__()
-        self.generator = TwoCodeGenerator(size, channels, settings.network)
-        self.encoder = Encoder(size, channels, settings.network)
-        self.discriminator = Discriminator(size, channels, settings.network)
-        use_channels_last(self)
 
 
 class MedxganRecipe:
@@ -137,7 +123,7 @@ class MedxganRecipe:
             z1, z2 = (posterior.mean for posterior in encoder(shown))
             reconstruction, negative = generator(z1, z2), generator(z1, torch.zeros_like(z2))
             random = torch.Generator().manual_seed(0)
-            prior_z1, prior_z2 = _normal(z1, random), _normal(z2, random)
+            prior_z1, prior_z2 = standard_normal(z1, random), standard_normal(z2, random)
             return [
                 shown,
                 reconstruction,
@@ -159,84 +145,6 @@ class MedxganRecipe:
         # normalisation nearly divides by zero cannot throw the networks out.
         nn.utils.clip_grad_norm_(parameters, self.settings.optimiser.longest_gradient)
         optimiser.step()
-
-
-def use_channels_last(module: nn.Module) -> None:
-    """Store the weights of convolutions channels last, in place: twice as fast on CPUs."""
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-@dataclass(frozen=True)
-class Generated:
-    """What a step generates from a batch whose first half is positive, second half negative.
-
-    Attributes:
-        reconstruction: G(E(x)), all of the batch.
-        negative: G(z1, 0), positive half.
-        transferred: the change made on the real image, positive half.
-        sampled_negative: G(z1, 0) from the prior.
-        sampled_positive: G(z1, z2) from the prior, the same z1.
-        divergence: KL divergence of the codes to the prior, nats, ``[N]``.
-        z1: means of the structure codes, ``[N, d1]``.
-        z2: means of the pathology codes, positive half.
-    """
-
-    reconstruction: Tensor
-    negative: Tensor
-    transferred: Tensor
-    sampled_negative: Tensor
-    sampled_positive: Tensor
-    divergence: Tensor
-    z1: Tensor
-    z2: Tensor
-
-    def judged(self) -> tuple[Tensor, Tensor]:
-        """All images for D, and the class that each is meant to show (bool)."""
-        half = len(self.negative)
-        images = (
-            self.reconstruction,
-            self.negative,
-            self.transferred,
-            self.sampled_negative,
-            self.sampled_positive,
-        )
-        classes = [True] * half + [False] * (len(self.reconstruction) - half)
-        classes += [False] * (3 * half) + [True] * half
-        return torch.cat(images), torch.tensor(classes, device=self.negative.device)
-
-
-def generate(networks: Networks, images: Tensor, random: torch.Generator) -> Generated:
-    """Encode and decode a batch (first half positive) and draw as many from the prior."""
-    generator, half = networks.generator, len(images) // 2
-    z1_posterior, z2_posterior = networks.encoder(images)
-    z1 = z1_posterior.sample(_normal(z1_posterior.mean, random))
-    z2 = z2_posterior.sample(_normal(z2_posterior.mean, random))[:half]
-    prior_z1, prior_z2 = _normal(z1[:half], random), _normal(z2, random)
-
-    anatomy = generator.structure(torch.cat([z1, prior_z1]))
-    with_change = torch.cat([torch.arange(half), torch.arange(2 * half, 3 * half)])
-    changed = anatomy.rows(with_change.to(images.device))
-    change = generator.pathology(torch.cat([z2, prior_z2]), changed)
-    positives = generator.renderer(changed.features + change)
-    negatives = generator.render(anatomy)
-
-    divergence = z1_posterior.divergence()
-    divergence = torch.cat(
-        [divergence[:half] + z2_posterior.divergence()[:half], divergence[half:]]
-    )
-    reconstruction = torch.cat([positives[:half], negatives[half : 2 * half]])
-    return Generated(
-        reconstruction=reconstruction,
-        negative=negatives[:half],
-        transferred=images[:half] + negatives[:half] - positives[:half],
-        sampled_negative=negatives[2 * half :],
-        sampled_positive=positives[half:],
-        divergence=divergence,
-        z1=z1_posterior.mean,
-        z2=z2_posterior.mean[:half],
-    )
 
 
 def generator_loss(
@@ -279,7 +187,7 @@ def generator_loss(
     shaken = vary(torch.cat([images, judged]), SHAKES, 0.5, random)[len(images) :]
     noise = SHAKE_NOISE * torch.rand(len(shaken), 1, 1, 1, generator=random).to(images.device)
     noisy = limit_gradient(
-        shaken + noise * _normal(shaken, random), weights.classification_limit * length
+        shaken + noise * standard_normal(shaken, random), weights.classification_limit * length
     )
     odds = classifier.log_odds(noisy, target)
     on_reconstruction, on_negative, on_transferred, on_samples = odds.split(
@@ -360,8 +268,3 @@ def discriminator_loss(
         loss = loss + scale * penalty
         figures["gradient_penalty"] = penalty.detach()
     return loss, figures
-
-
-def _normal(like: Tensor, random: torch.Generator) -> Tensor:
-    """Standard normal numbers of a tensor's shape, drawn on the CPU: the same on every device."""
-    return torch.randn(like.shape, generator=random).to(like.device)

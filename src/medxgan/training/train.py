@@ -17,8 +17,9 @@ from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
 from medxgan.errors import ClassifierError, ConfigError, OutputError
 from medxgan.training.calibration import measure_held_out
+from medxgan.training.generated import Networks
 from medxgan.training.loop import Figures, Monitor, Outcome, Run, run_training
-from medxgan.training.medxgan import MedxganRecipe, Networks
+from medxgan.training.medxgan import MedxganRecipe
 from medxgan.training.order import BalancedOrder
 from medxgan.training.source import VariedImages, check_both_answers, predictions
 from medxgan.training.state import CHECKPOINT_NAME

@@ -163,14 +163,13 @@ def maps_table(metrics: Metrics) -> list[str]:
     return lines
 
 
-def phantom_kind(training: dict[str, Any]) -> Kind:
-    """Which phantoms a bundle was trained on, from the name of its training data."""
-    name = str(training.get("data", ""))
+def phantom_kind(bundle: str, data: str) -> Kind:
+    """Which phantoms a bundle was trained on, from its own name and that of its training data."""
     for kind in KINDS:
-        if kind in name.lower():
+        if kind in f"{bundle} {data}".lower():
             return kind
     raise ConfigError(
-        f"the bundle was trained on '{name}', which names no kind of phantom; "
+        f"the bundle '{bundle}' was trained on '{data}', and neither names a kind of phantom; "
         "give --kind brain or chest, or a data set with --data"
     )
 
@@ -228,9 +227,9 @@ def measure(arguments: argparse.Namespace) -> Metrics:
     bundle = arguments.bundle or arguments.name
     classifier = load_classifier(arguments.classifier) if arguments.classifier else None
     explainer = medxgan.load(bundle, classifier=classifier, device=arguments.device)
-    spec, training = explainer.spec, explainer.bundle.training
+    spec, manifest = explainer.spec, explainer.bundle
     if arguments.data is None:
-        kind = arguments.kind or phantom_kind(training)
+        kind = arguments.kind or phantom_kind(manifest.name, str(manifest.training.get("data", "")))
         data = fresh_phantoms(kind, arguments.count, spec.size, arguments.seed)
         described = {"data": f"{kind} phantoms, seed {arguments.seed}", "split": None}
     else:
@@ -251,7 +250,7 @@ def measure(arguments: argparse.Namespace) -> Metrics:
     return {
         **metrics,
         "measured": {
-            "bundle": explainer.bundle.name,
+            "bundle": manifest.name,
             **described,
             "seed": arguments.seed,
             "seconds": round(time.perf_counter() - started, 1),

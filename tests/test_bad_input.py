@@ -112,7 +112,7 @@ def test_one_answer_only(refuses, tmp_path, phantom_archive):
     refuses(
         *("train", phantom_archive, "--classifier", f"{tmp_path}/model.py:Never"),
         *("--spec", tmp_path / "spec.json", *TINY),
-        saying="images that the classifier calls positive for 'lesion', got 0 of",
+        saying="that the classifier calls positive for 'lesion', got 0 of",
     )
 
 
@@ -294,6 +294,8 @@ def test_corrupt_bundle(refuses, phantom_archive, bundle_copy):
     weights.write_bytes(content)
     change_manifest(bundle_copy, target=-1)
     refuses(*explain, saying="is damaged: target")
+    change_manifest(bundle_copy, target=2)
+    refuses(*explain, saying="target must be below 2, the number of classes, got 2")
     manifest.write_text('{"format_version": 1')
     refuses(*explain, saying="bundle.json cannot be read")
     weights.unlink()
@@ -398,6 +400,19 @@ def test_phantoms_do_not_go_among_other_files(medxgan, tmp_path):
     assert outcome.code == 2
     assert "is not empty" in outcome.err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_phantoms_in_the_current_folder(medxgan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert medxgan("phantom", ".", "--count", 4, "--size", 32).code == 0
+    assert {path.name for path in tmp_path.iterdir()} >= {"masks", "twins", "train"}
+
+
+def test_images_too_small_for_a_classifier(refuses, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (20, 6, 6)).astype(np.uint8)
+    small = archive(tmp_path / "small.npz", images=images)
+    out = tmp_path / "out.safetensors"
+    refuses(*fit(small), out=out, saying="at least 8 pixels, got 6; give a larger --size")
 
 
 # Names and numbers

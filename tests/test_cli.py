@@ -313,7 +313,7 @@ def test_inspect(medxgan, tmp_path, phantom_archive, classifier_file, tiny_bundl
     monkeypatch.setattr("medxgan.inspection.find_bundle", lambda name: tiny_bundle)
 
     for source, expected in (
-        (picture, ["is an image", "16 x 16 pixels", "grey", f"explain BUNDLE {picture}"]),
+        (picture, ["is an image", "16 x 16 pixels", "grey", f"explain BUNDLE {picture} --out"]),
         (phantom_archive, ["data set in an archive", "160", "healthy, lesion", "split 'train'"]),
         (tmp_path / "folder", ["data set in folders", "known for 8 images", "fit-classifier"]),
         (flat, ["data set in folders", "unlabelled", "explain BUNDLE"]),

@@ -551,7 +551,8 @@ def test_lead_leaves_out_what_is_null(bundle_quality):
     assert bundle_quality.precision_lead("maps")({"maps": nulls}) is None
 
 
-def test_kind_of_phantom_comes_from_the_name_of_the_data(bundle_quality):
-    assert bundle_quality.phantom_kind({"data": "chest-6400.npz"}) == "chest"
+def test_kind_of_phantom_comes_from_the_names(bundle_quality):
+    assert bundle_quality.phantom_kind("mine", "chest-6400.npz") == "chest"
+    assert bundle_quality.phantom_kind("brain-phantom", "phantoms.npz") == "brain"
     with pytest.raises(ConfigError, match="give --kind"):
-        bundle_quality.phantom_kind({"data": "knees"})
+        bundle_quality.phantom_kind("legs", "knees")

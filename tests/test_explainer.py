@@ -81,6 +81,13 @@ def test_one_image_gives_one_explanation_equal_to_that_of_the_batch(explainer, i
     )
 
 
+def test_names_and_masks_are_one_an_image(explainer, images):
+    for columns in ({"names": ["a"]}, {"masks": [None]}):
+        (noun,) = columns
+        with pytest.raises(DataError, match=f"6 images need 6 {noun}, got 1"):
+            explainer.explain(images, methods=(), **columns)
+
+
 def test_batches_are_joined_in_order(explainer, images, monkeypatch):
     monkeypatch.setattr("medxgan.explainer.IMAGES_AT_ONCE", 2)
     parts = explainer.explain(images[:5], methods=("difference",), frames=2, steps=1)

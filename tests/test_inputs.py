@@ -116,6 +116,20 @@ def test_an_archive(phantom_archive):
             np.testing.assert_array_equal(found.numpy(), mask)
 
 
+def test_limits_of_the_training_data_hold_for_files_and_data_sets_alike(tmp_path):
+    ramp = np.linspace(0, 900, 256).reshape(16, 16).astype(np.uint16)
+    for name in ("a", "b"):
+        Image.fromarray(ramp).save(tmp_path / f"{name}.png")
+    limits = (0.0, 4095.0)
+    alone = read_inputs([tmp_path / "a.png"], size=16, channels=1, limits=limits)
+    folder = read_inputs([tmp_path], size=16, channels=1, limits=limits)
+    assert torch.equal(folder.images[:1], alone.images)
+    assert not any("brightest pixel" in note for note in folder.notes)
+    guessed = read_inputs([tmp_path], size=16, channels=1)
+    assert guessed.images.max() > 0.7
+    assert any("brightest pixel" in note for note in guessed.notes)
+
+
 def test_equal_names_are_told_apart_by_their_folders(tmp_path):
     paths = [draw(tmp_path / place) for place in ("ann/1.png", "bob/1.png", "bob/2.png")]
     inputs = read_inputs([*paths, paths[0]], size=16, channels=1)

@@ -178,6 +178,13 @@ def test_reader_is_told_what_validity_means_and_what_went_wrong():
     assert text.index(NOT_FLIPPED.sentence) < text.index("as given")
 
 
+def test_a_warning_names_its_kind_once():
+    problem = Problem("no flip", 0.7, 0.5, "no flip: the counterfactual still scores 0.70")
+    text = Page(render_report([make_explanation(problems=(problem,))])).text
+    assert "no flip: the counterfactual" not in text
+    assert "the counterfactual still scores 0.70" in text
+
+
 def test_row_shows_eight_pictures_in_their_order():
     text = Page(render_report([make_explanation()])).text
     row = text[text.index("as given") - len("Original ") :]

@@ -8,10 +8,10 @@ included, the classifier and an independent oracle (as they are). Nothing is unp
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import safetensors
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
@@ -104,6 +104,15 @@ class Manifest(_Part):
     intensity_limits: tuple[float, float] | None = None
     data_licence: str
     generator_version: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.target >= self.classifier.spec.outputs:
+            raise ValueError(
+                f"target must be below {self.classifier.spec.outputs}, the number of classes, "
+                f"got {self.target}"
+            )
+        return self
 
     @property
     def spec(self) -> ClassifierSpec:

@@ -194,7 +194,7 @@ def fit_classifier(
             seed=seed,
             device=chosen_device,
             bf16=bf16,
-            data_name=data.name,
+            data_name=data.resolve().name,
             on_epoch=lambda epoch: report(epoch.number, epoch_text(epoch)),
         )
     save_classifier(out, classifier)
@@ -243,6 +243,7 @@ def train(
     from medxgan.config import load_settings
     from medxgan.console import figure_rows, print_table, say_notes
     from medxgan.data import open_dataset
+    from medxgan.device import choose_device
     from medxgan.errors import ConfigError, nearest
     from medxgan.launching import is_helper_process, launch_fabric
     from medxgan.output import check_writable_folder
@@ -255,6 +256,7 @@ def train(
             f"no training method is called '{method}'; {nearest(method, METHODS_OF_TRAINING)}"
         )
     settings = load_settings(preset, config, overrides)
+    choose_device(device)
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec)
     judge = load_classifier(oracle) if oracle is not None else None
@@ -270,7 +272,7 @@ def train(
         seed=seed,
         oracle=judge,
         data_licence=licence,
-        data_name=data.name,
+        data_name=data.resolve().name,
         resume=resume,
     )
     fabric = launch_fabric(device, processes)

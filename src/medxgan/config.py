@@ -10,7 +10,10 @@ from medxgan.errors import ConfigError, nearest
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Defaults are validated too, so that 5000 is 5000.0 whether it was read from TOML or not.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 class NetworkSettings(_Section):
@@ -146,6 +149,8 @@ def load_settings(
     preset: str = "small", config: Path | None = None, overrides: list[str] | None = None
 ) -> TrainingSettings:
     """Preset, then the TOML file, then each ``section.name=value``; later wins.
+
+    A preset that the file names is used in place of ``preset``.
 
     Raises:
         ConfigError: unknown preset, section or name, a value of the wrong type or out of range,

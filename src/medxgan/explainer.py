@@ -121,7 +121,8 @@ class Explainer:
 
         Raises:
             ConfigError: an unknown method or setting, or a target that the bundle does not explain.
-            DataError: images of another shape, not finite, or that cannot be read.
+            DataError: images of another shape, not finite, or that cannot be read; not one name or
+                mask for each.
         """
         self._check_target(target)
         chosen = make_settings(methods, settings)
@@ -144,6 +145,9 @@ class Explainer:
                 self._checked(images[None]), chosen, list(names or ["image"]), list(masks or [None])
             )[0]
         images = self._checked(images)
+        for noun, given in (("names", names), ("masks", masks)):
+            if given and len(given) != len(images):
+                raise DataError(f"{len(images)} images need {len(images)} {noun}, got {len(given)}")
         width = len(str(len(images)))
         names = list(names or [f"image-{i + 1:0{width}d}" for i in range(len(images))])
         masks = list(masks or [None] * len(images))

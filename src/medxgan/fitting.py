@@ -9,6 +9,8 @@ from medxgan.data import Dataset
 from medxgan.errors import DataError
 from medxgan.types import ClassifierSpec
 
+SMALLEST_SIZE = 8
+
 
 def fit_on_dataset(
     data: Dataset,
@@ -30,11 +32,17 @@ def fit_on_dataset(
     classes; see `medxgan.classifiers.fit_classifier` for the arguments.
 
     Raises:
-        DataError: there are no labelled images of at least two classes to learn from.
+        DataError: there are no labelled images of at least two classes to learn from, or they are
+            too small.
         ClassifierError: unknown architecture, or one that cannot take such images.
     """
     train, validation = data.select("train"), data.select("val")
     train.require_classes()
+    if data.size < SMALLEST_SIZE:
+        raise DataError(
+            f"a classifier takes images of at least {SMALLEST_SIZE} pixels, got {data.size}; "
+            "give a larger --size"
+        )
     spec = ClassifierSpec(
         channels=1 if data.channels == 1 else 3, size=data.size, class_names=data.class_names
     )

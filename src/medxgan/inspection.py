@@ -104,7 +104,9 @@ def _image(path: Path) -> Finding:
         "intensities": f"{float(sample.image.min()):.2f} to {float(sample.image.max()):.2f}, "
         "where black is -1 and white is 1",
     }
-    return Finding("an image", facts | _note_facts(sample.notes), f"explain BUNDLE {path}")
+    return Finding(
+        "an image", facts | _note_facts(sample.notes), f"explain BUNDLE {path} --out FOLDER"
+    )
 
 
 def _dataset(path: Path) -> Finding:
@@ -122,7 +124,11 @@ def _dataset(path: Path) -> Finding:
     }
     kind = kinds.get(path.suffix.lower(), "a data set in folders")
     labelled = bool((data.labels != UNLABELLED).any())
-    use = f"fit-classifier {path}" if labelled else f"explain BUNDLE {path}"
+    use = (
+        f"fit-classifier {path} --out CLASSIFIER.safetensors"
+        if labelled
+        else f"explain BUNDLE {path} --out FOLDER"
+    )
     return Finding(kind, facts, use)
 
 
@@ -173,8 +179,9 @@ def _training_words(manifest: Manifest) -> str:
 
 def _run(folder: Path) -> Finding:
     facts: Facts = {}
-    settings = folder / SETTINGS_NAME
+    settings, config = folder / SETTINGS_NAME, ""
     if settings.is_file():
+        config = f" --config {settings}"
         chosen = load_settings(config=settings)
         facts |= {"preset": chosen.preset, "images planned": str(chosen.run.images)}
     last = _last_log_line(folder / LOG_NAME)
@@ -183,7 +190,7 @@ def _run(folder: Path) -> Finding:
     return Finding(
         "a training run that is not finished",
         facts,
-        f"train DATA --classifier FILE --out {folder} --resume",
+        f"train DATA --classifier FILE --out {folder}{config} --resume",
     )
 
 

@@ -33,6 +33,8 @@ class ClassifierSpec(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if len(set(self.class_names)) < len(self.class_names):
+            raise ValueError(f"class names must differ, got {', '.join(self.class_names)}")
         low, high = self.intensity_range
         if not low < high:
             raise ValueError(f"intensity_range must rise, got {self.intensity_range}")

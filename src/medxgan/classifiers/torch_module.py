@@ -33,7 +33,7 @@ def fingerprint_of(module: nn.Module, spec: ClassifierSpec) -> str:
     >>> len(before), fingerprint_of(layer, spec) == before
     (64, False)
     """
-    digest = hashlib.sha256(spec.model_dump_json().encode())
+    digest = hashlib.sha256(spec.model_dump_json(exclude_defaults=True).encode())
     for name, tensor in sorted(module.state_dict().items()):
         if isinstance(tensor, Tensor):
             digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())

@@ -2,16 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from medxgan.data.dataset import Dataset, SplitName
 from medxgan.data.images import read_image
-from medxgan.data.intensity import Limits
+from medxgan.data.intensity import Limits, limits_note
 from medxgan.data.opening import READERS, open_dataset
 from medxgan.errors import DataError
 
@@ -54,7 +55,8 @@ def read_inputs(
         size: height and width to bring all images to, pixels.
         channels: 1 (grey) or 3 (colour), likewise.
         split: ``train``, ``val`` or ``test`` of data sets; all of their images where None.
-        limits: of 16-bit image files, as `read_image` takes them.
+        limits: stored values of 16-bit images that become -1 and +1, in files and data sets alike:
+            those of the training data; as found in each where None.
 
     Raises:
         DataError: a path holds nothing that can be read, or ``split`` is asked of an image file.
@@ -113,7 +115,7 @@ def _read(path: Path, size: int, channels: int, split: str | None, limits: Limit
     if not path.exists():
         raise DataError(f"{path} does not exist; check the path")
     if path.is_dir() or path.suffix.lower() in READERS:
-        data = open_dataset(path, size=size, channels=channels)
+        data = _on_scale(open_dataset(path, size=size, channels=channels), limits)
         view = data.select(cast(SplitName, split or "all"), labelled=False)
         return _from_dataset(view, split_matters=split is not None)
     sample = read_image(path, size=size, channels=channels, limits=limits)
@@ -123,6 +125,18 @@ def _read(path: Path, size: int, channels: int, split: str | None, limits: Limit
             "split"
         )
     return Inputs(sample.image[None], [sample.name], [None], [None], sample.notes)
+
+
+def _on_scale(data: Dataset, limits: Limits | None) -> Dataset:
+    """A 16-bit data set with the limits of the training data in place of those found in it."""
+    if limits is None or data.table.pixels.dtype != np.uint16:
+        return data
+    guessed = limits_note(data.table.pixels.dtype, data.limits)
+    return replace(
+        data,
+        table=replace(data.table, limits=limits),
+        notes=tuple(note for note in data.notes if note not in guessed),
+    )
 
 
 def _from_dataset(data: Dataset, split_matters: bool) -> Inputs:

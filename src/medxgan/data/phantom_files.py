@@ -114,6 +114,7 @@ def _first_and_last(profiles: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDA
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
     """A folder that takes its name only once the block has ended without error."""
+    out = out.absolute()  # `.` has no name
     if out.is_dir() and any(out.iterdir()):
         raise OutputError(
             f"the folder {out} is not empty, and phantoms among other images would spoil both; "
@@ -123,9 +124,11 @@ def _new_folder(out: Path) -> Iterator[Path]:
     try:
         stage.mkdir(parents=True)
         yield stage
-        if out.is_dir():
-            out.rmdir()
-        stage.rename(out)
+        if out.is_dir():  # it stays, since a shell may be in it
+            for part in list(stage.iterdir()):
+                part.rename(out / part.name)
+        else:
+            stage.rename(out)
     except OSError as fault:
         raise OutputError(
             f"{out} cannot be written ({fault.strerror or fault}); "

@@ -62,8 +62,10 @@ def vary(images: Tensor, reach: Reach, chance: float, random: torch.Generator) -
         [torch.stack([mirror * cos, -sin, move_x], 1), torch.stack([mirror * sin, cos, move_y], 1)],
         dim=1,
     )
-    grid = affine_grid(matrices, list(images.shape), align_corners=False)
-    moved = grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    # In bfloat16 the grid itself would be ragged, by several per cent of the image's contrast.
+    with torch.autocast(images.device.type, enabled=False):
+        grid = affine_grid(matrices, list(images.shape), align_corners=False)
+        moved = grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False)
     gain = 1 + draw(reach.contrast).view(-1, 1, 1, 1)
     offset = draw(reach.brightness).view(-1, 1, 1, 1)
     # Contrast turns about black, so that air stays black.

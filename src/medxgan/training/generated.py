@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from medxgan.config import TrainingSettings
 from medxgan.networks.discriminator import Discriminator
 from medxgan.networks.encoder import Encoder
-from medxgan.networks.medxgan import TwoCodeGenerator
+from medxgan.networks.medxgan import TwoCodeGenerator, limit
 
 
 class Networks(nn.Module):
@@ -91,7 +91,7 @@ def generate(networks: Networks, images: Tensor, random: torch.Generator) -> Gen
     return Generated(
         reconstruction=reconstruction,
         negative=negatives[:half],
-        transferred=images[:half] + negatives[:half] - positives[:half],
+        transferred=limit(images[:half] + negatives[:half] - positives[:half]),
         sampled_negative=negatives[2 * half :],
         sampled_positive=positives[half:],
         divergence=divergence,

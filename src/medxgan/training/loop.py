@@ -5,6 +5,7 @@ generator seeded by (seed, step, process), so a resumed run continues exactly.
 """
 
 import json
+import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from torch.optim import Optimizer
 
 from medxgan.atomic import atomic_file
 from medxgan.config import TrainingSettings
+from medxgan.errors import ConfigError
 from medxgan.training.augment import AdaptiveProbability
 from medxgan.training.sheet import save_sheet
 from medxgan.training.state import TrainingState, load_checkpoint, new_state, save_checkpoint
@@ -57,8 +59,8 @@ class Recipe(Protocol):
 class ImageSource(Protocol):
     """Where the batches come from."""
 
-    def batch(self, step: int, random: torch.Generator) -> Tensor:
-        """Images ``[N, C, H, W]`` of a step, for this process."""
+    def batch(self, step: int, random: torch.Generator, device: torch.device) -> Tensor:
+        """Images ``[N, C, H, W]`` of a step, for this process, on ``device``."""
         ...
 
 
@@ -136,7 +138,7 @@ def run_training(
                 if fabric.is_global_zero:
                     log.append(figures)
             if fabric.is_global_zero:
-                monitor(shown, figures or _means(state))
+                monitor(shown, _means(state) or figures)
                 if due(state.step, settings.sample_every):
                     path = run.folder / "samples" / f"{shown:09d}.png"
                     save_sheet(path, recipe.sheet(state.averaged))
@@ -165,21 +167,27 @@ def _train_one_step(
         for group in optimiser.param_groups:
             group["lr"] = rate
     random = step_generator(run.seed, state.step, fabric.global_rank)
-    images = source.batch(state.step, random).to(fabric.device)
+    images = source.batch(state.step, random, fabric.device)
     images = images.contiguous(memory_format=torch.channels_last)
     figures = recipe.step(images, state.step, state.augmentation.value, random, fabric)
     if fabric.world_size > 1:
         figures = {name: mean_over_processes(fabric, value) for name, value in figures.items()}
 
+    values = dict(zip(figures, torch.stack(list(figures.values())).tolist(), strict=True))
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ConfigError(
+                f"training diverged after {state.step} steps: {name} is {value}; lower "
+                "optimiser.learning_rate and start anew, or resume from the last checkpoint"
+            )
     state.step += 1
     # A half-life that grows with the run forgets the first, random weights at once.
     half_life = min(settings.optimiser.ema_half_life, 0.1 * state.step * shown)
     state.average(0.5 ** (shown / half_life))
-    values = dict(zip(figures, torch.stack(list(figures.values())).tolist(), strict=True))
     state.augmentation.update(values["sign_real"], shown)
     for name, value in values.items():
-        state.sums[name] = state.sums.get(name, 0.0) + value
-    state.steps_summed += 1
+        total, count = state.sums.get(name, (0.0, 0))
+        state.sums[name] = (total + value, count + 1)
 
 
 def rate_factor(progress: float, decay_from: float) -> float:
@@ -275,13 +283,13 @@ class _Log:
 
 
 def _means(state: TrainingState) -> Figures:
-    means = {name: total / state.steps_summed for name, total in state.sums.items()}
-    return means | {"augmentation_p": state.augmentation.value}
+    means = {name: total / count for name, (total, count) in state.sums.items()}
+    return means and means | {"augmentation_p": state.augmentation.value}
 
 
 def _log_line(state: TrainingState, shown: int) -> Figures:
     figures = {"images": shown, "seconds": round(state.seconds, 1)} | {
         name: round(value, 5) for name, value in _means(state).items()
     }
-    state.sums, state.steps_summed = {}, 0
+    state.sums = {}
     return figures

@@ -184,7 +184,7 @@ def generator_loss(
 
     with torch.no_grad():
         answers = classifier.log_odds(images, target).sigmoid()
-    shaken = vary(torch.cat([images, judged]), SHAKES, 0.5, random)[len(images) :]
+    shaken = vary(judged, SHAKES, 0.5, random)
     noise = SHAKE_NOISE * torch.rand(len(shaken), 1, 1, 1, generator=random).to(images.device)
     noisy = limit_gradient(
         shaken + noise * standard_normal(shaken, random), weights.classification_limit * length

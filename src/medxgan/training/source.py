@@ -48,9 +48,9 @@ class VariedImages:
             brightness=0.0,
         )
 
-    def batch(self, step: int, random: torch.Generator) -> Tensor:
-        """Images of a step ``[N, C, H, W]`` in [-1, 1]."""
-        images = self.images.images(self.order.rows(step))
+    def batch(self, step: int, random: torch.Generator, device: torch.device) -> Tensor:
+        """Images of a step ``[N, C, H, W]`` in [-1, 1], on ``device``."""
+        images = self.images.images(self.order.rows(step)).to(device)
         return vary(images, self.reach, self.variation.chance, random).clamp(-1, 1)
 
 
@@ -65,8 +65,16 @@ def predictions(
     return torch.cat(scores)
 
 
-def check_both_answers(positive: NDArray[np.bool_], class_name: str, minimum: int) -> None:
-    """Refuse a training set that the classifier finds (almost) all positive or all negative.
+def check_both_answers(
+    positive: NDArray[np.bool_], class_name: str, part: str, minimum: int
+) -> None:
+    """Refuse a set that the classifier finds (almost) all positive or all negative.
+
+    Args:
+        positive: its answers, ``[N]``.
+        class_name: the explained class.
+        part: which set it is, for the message.
+        minimum: how many of each answer are needed.
 
     Raises:
         DataError: fewer than ``minimum`` images on one side.
@@ -74,7 +82,7 @@ def check_both_answers(positive: NDArray[np.bool_], class_name: str, minimum: in
     for sign, count in (("positive", int(positive.sum())), ("negative", int((~positive).sum()))):
         if count < minimum:
             raise DataError(
-                f"training needs at least {minimum} images that the classifier calls {sign} for "
-                f"'{class_name}', got {count} of {len(positive)}; add images or check the "
-                "classifier's specification (intensity range, mean, std)"
+                f"training needs at least {minimum} {part} image(s) that the classifier calls "
+                f"{sign} for '{class_name}', got {count} of {len(positive)}; add images or check "
+                "the classifier's specification (intensity range, mean, std)"
             )

@@ -29,7 +29,7 @@ class TrainingState:
         augmentation: probability of augmentation and its overfitting measure.
         step: finished steps.
         seconds: time spent so far, over all parts of a resumed run.
-        sums: figures added up since the last log line, and the number of steps in ``steps_summed``.
+        sums: figures since the last log line: name -> their sum and number.
     """
 
     networks: nn.Module
@@ -38,8 +38,7 @@ class TrainingState:
     augmentation: AdaptiveProbability
     step: int = 0
     seconds: float = 0.0
-    sums: dict[str, float] = field(default_factory=dict)
-    steps_summed: int = 0
+    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def average(self, beta: float) -> None:
         """Move the averaged weights towards the current ones: ``beta`` of the old is kept."""
@@ -78,7 +77,6 @@ def save_checkpoint(state: TrainingState, identity: dict[str, str], folder: Path
         "step": state.step,
         "seconds": state.seconds,
         "sums": state.sums,
-        "steps_summed": state.steps_summed,
     }
     with atomic_file(folder / CHECKPOINT_NAME) as file:
         torch.save(content, file)
@@ -96,7 +94,7 @@ def load_checkpoint(state: TrainingState, identity: dict[str, str], folder: Path
         content: dict[str, Any] = torch.load(
             io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True
         )
-        kept = content["identity"]
+        kept, version = content["identity"], content["format"]
     except FileNotFoundError:
         raise DataError(
             f"there is no checkpoint in {folder} to resume; start the run without --resume"
@@ -105,17 +103,27 @@ def load_checkpoint(state: TrainingState, identity: dict[str, str], folder: Path
         raise DataError(
             f"the checkpoint {path} is damaged ({type(error).__name__}); start the run anew"
         ) from None
+    if version != CHECKPOINT_FORMAT:
+        raise DataError(
+            f"the checkpoint {path} has format {version}, this program reads {CHECKPOINT_FORMAT}; "
+            "go on with the version that wrote it, or start the run anew"
+        )
     for name, value in identity.items():
         if kept.get(name) != value:
             raise ConfigError(
                 f"the run in {folder} was started with another {name}; resume it with what it was "
                 "started with, or choose another --out"
             )
-    state.networks.load_state_dict(content["networks"])
-    state.averaged.load_state_dict(content["averaged"])
-    for name, optimiser in state.optimisers.items():
-        optimiser.load_state_dict(content["optimisers"][name])
+    try:
+        state.networks.load_state_dict(content["networks"])
+        state.averaged.load_state_dict(content["averaged"])
+        for name, optimiser in state.optimisers.items():
+            optimiser.load_state_dict(content["optimisers"][name])
+    except (RuntimeError, KeyError, ValueError):
+        raise DataError(
+            f"the checkpoint {path} holds networks of another form; start the run anew"
+        ) from None
     state.augmentation.value = content["augmentation"]["value"]
     state.augmentation.measure = content["augmentation"]["measure"]
     state.step, state.seconds = content["step"], content["seconds"]
-    state.sums, state.steps_summed = dict(content["sums"]), content["steps_summed"]
+    state.sums = dict(content["sums"])

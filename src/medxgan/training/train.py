@@ -83,7 +83,10 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
     positive = (predictions(classifier, train, plan.target, fabric.device) >= 0.5).numpy()
     batch = plan.settings.run.batch_size
     target_name = classifier.spec.class_names[plan.target]
-    check_both_answers(positive, target_name, minimum=max(8, batch // 2))
+    check_both_answers(positive, target_name, "training", minimum=max(8, batch // 2))
+    held_out = plan.data.select("val", labelled=False)
+    answers = (predictions(classifier, held_out, plan.target, fabric.device) >= 0.5).numpy()
+    check_both_answers(answers, target_name, "held-out", minimum=1)
 
     # The same initial weights in every process, whatever torch's global generator did before.
     with torch.random.fork_rng(devices=[]):
@@ -188,7 +191,7 @@ def _write_bundle(
     )
     averaged.to("cpu")
     manifest = Manifest(
-        name=plan.folder.name,
+        name=plan.folder.resolve().name,
         target=plan.target,
         network=plan.settings.network,
         classifier=record_classifier(plan.classifier),

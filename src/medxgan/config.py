@@ -51,7 +51,7 @@ class LossSettings(_Section):
 class OptimiserSettings(_Section):
     """Adam; the learning rate rises at first, stays, and falls to a tenth over the last part."""
 
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(8e-4, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="beta1 of generator and encoder")
     discriminator_momentum: float = Field(0.5, ge=0, lt=1, description="beta1 of the discriminator")
     beta2: float = Field(0.99, ge=0, lt=1)

@@ -16,7 +16,7 @@ from medxgan.data import Dataset, build_dataset
 from medxgan.data.phantom import make_phantoms
 from medxgan.errors import ConfigError, DataError, OutputError
 from medxgan.training.augment import AdaptiveProbability, Reach, vary
-from medxgan.training.generated import Networks, generate
+from medxgan.training.generated import Networks, generate, sample_codes
 from medxgan.training.loop import step_generator
 from medxgan.training.losses import class_loss
 from medxgan.training.order import BalancedOrder
@@ -253,6 +253,13 @@ def test_generated_batch_keeps_negatives_free_of_change():
     judged, classes = made.judged()
     assert len(judged) == len(classes) == 24
     assert classes.tolist() == [True] * 4 + [False] * 4 + [False] * 12 + [True] * 4
+
+
+def test_half_of_the_samples_stand_on_real_anatomy_a_quarter_with_real_pathology():
+    real_z1, real_z2 = torch.full((8, 3), 9.0), torch.full((8, 2), 9.0)
+    z1, z2 = sample_codes(real_z1, real_z2, torch.Generator().manual_seed(0))
+    assert (z1 == 9).all(dim=1).tolist() == [False, True] * 4
+    assert (z2 == 9).all(dim=1).tolist() == [False, False, False, True] * 2
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))

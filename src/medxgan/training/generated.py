@@ -37,8 +37,8 @@ class Generated:
         reconstruction: G(E(x)), all of the batch.
         negative: G(z1, 0), positive half.
         transferred: the change made on the real image, positive half.
-        sampled_negative: G(z1, 0) from the prior.
-        sampled_positive: G(z1, z2) from the prior, the same z1.
+        sampled_negative: G(z1, 0) from sampled codes.
+        sampled_positive: G(z1, z2) from sampled codes, the same z1.
         divergence: KL divergence of the codes to the prior, nats, ``[N]``.
         z1: means of the structure codes, ``[N, d1]``.
         z2: means of the pathology codes, positive half.
@@ -69,17 +69,17 @@ class Generated:
 
 
 def generate(networks: Networks, images: Tensor, random: torch.Generator) -> Generated:
-    """Encode and decode a batch (first half positive) and draw as many from the prior."""
+    """Encode and decode a batch (first half positive) and sample half as many pairs."""
     generator, half = networks.generator, len(images) // 2
     z1_posterior, z2_posterior = networks.encoder(images)
     z1 = z1_posterior.sample(standard_normal(z1_posterior.mean, random))
     z2 = z2_posterior.sample(standard_normal(z2_posterior.mean, random))[:half]
-    prior_z1, prior_z2 = standard_normal(z1[:half], random), standard_normal(z2, random)
+    sampled_z1, sampled_z2 = sample_codes(z1[half:], z2, random)
 
-    anatomy = generator.structure(torch.cat([z1, prior_z1]))
+    anatomy = generator.structure(torch.cat([z1, sampled_z1]))
     with_change = torch.cat([torch.arange(half), torch.arange(2 * half, 3 * half)])
     changed = anatomy.rows(with_change.to(images.device))
-    change = generator.pathology(torch.cat([z2, prior_z2]), changed)
+    change = generator.pathology(torch.cat([z2, sampled_z2]), changed)
     positives = generator.renderer(changed.features + change)
     negatives = generator.render(anatomy)
 
@@ -98,6 +98,29 @@ def generate(networks: Networks, images: Tensor, random: torch.Generator) -> Gen
         z1=z1_posterior.mean,
         z2=z2_posterior.mean[:half],
     )
+
+
+def sample_codes(
+    negative_z1: Tensor, positive_z2: Tensor, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Codes to be drawn as a negative and as a positive.
+
+    Half of them from the prior. The others put a pathology on the anatomy of a real negative
+    image, in turn one from the prior and one of a real positive: what z2 means must not depend on
+    the image that it was found in, or no negative image could be made positive.
+
+    Args:
+        negative_z1: structure codes of the batch's negatives ``[n, d1]``.
+        positive_z2: pathology codes of its positives ``[n, d2]``.
+        random: source of random numbers, on the CPU.
+
+    Returns:
+        z1 ``[n, d1]`` and z2 ``[n, d2]``.
+    """
+    z1, z2 = standard_normal(negative_z1, random), standard_normal(positive_z2, random)
+    row = torch.arange(len(z1), device=z1.device).unsqueeze(1)
+    z1 = torch.where(row % 2 == 1, negative_z1, z1)
+    return z1, torch.where(row % 4 == 3, positive_z2, z2)
 
 
 def standard_normal(like: Tensor, random: torch.Generator) -> Tensor:

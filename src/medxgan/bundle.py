@@ -10,8 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-import safetensors
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
@@ -260,9 +261,8 @@ def load_bundle(folder: Path, classifier: TorchClassifier | None = None) -> Bund
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError) as error:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
         raise BundleError(
             f"{path} cannot be read ({error.__class__.__name__}); copy the bundle again"
         ) from None

@@ -29,6 +29,15 @@ def encode(encoder: Encoder, images: Tensor, positive: Tensor) -> Latent:
     return Latent(z1.mean, z2.mean * positive.unsqueeze(1))
 
 
+def root_mean_square(code: Tensor) -> Tensor:
+    """Length of codes ``[N, d]`` relative to the prior's, ``[N]``: about 1 for N(0, I).
+
+    >>> root_mean_square(torch.tensor([[3.0, -3.0]]))
+    tensor([3.])
+    """
+    return code.square().mean(dim=1).sqrt()
+
+
 def refine(
     generator: TwoCodeGenerator,
     classifier: Classifier,

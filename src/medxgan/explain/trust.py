@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from medxgan.bundle import Thresholds
+from medxgan.inversion import root_mean_square
 from medxgan.types import Latent, Problem, ProblemKind, Status
 
 
@@ -34,8 +35,8 @@ def judge(
     )
     gap = (before - redrawn).abs()
     lengths = {
-        "structure": (latent.z1.square().mean(dim=1).sqrt(), thresholds.structure_length),
-        "pathology": (latent.z2.square().mean(dim=1).sqrt(), thresholds.pathology_length),
+        "structure": (root_mean_square(latent.z1), thresholds.structure_length),
+        "pathology": (root_mean_square(latent.z2), thresholds.pathology_length),
     }
     found: list[list[Problem]] = [[] for _ in images]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medxgan.bundle import Thresholds
-from medxgan.inversion import encode
+from medxgan.inversion import encode, root_mean_square
 from medxgan.metrics.counterfactual import agreement
 from medxgan.networks.encoder import Encoder
 from medxgan.networks.medxgan import TwoCodeGenerator
@@ -96,15 +96,6 @@ def _measure_batch(
         root_mean_square(latent.z2),
     )
     return tuple(column.cpu() for column in columns)
-
-
-def root_mean_square(code: Tensor) -> Tensor:
-    """Length of codes ``[N, d]`` relative to the prior's, ``[N]``: about 1 for N(0, I).
-
-    >>> root_mean_square(torch.tensor([[3.0, -3.0]]))
-    tensor([3.])
-    """
-    return code.square().mean(dim=1).sqrt()
 
 
 def _agreement(

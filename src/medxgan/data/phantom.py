@@ -8,7 +8,7 @@ contrast and brightness, so that brightness alone finds nothing.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -89,11 +89,11 @@ def make_phantoms(
     labels = np.empty(count, np.int64)
     split = np.empty(count, np.uint8)
     markers = np.empty(count, np.bool_)
+    arrays: list[NDArray[Any]] = [images, twins, masks, labels, split, markers]
     subjects = min(MOST_SUBJECTS_A_CHUNK, PIXELS_A_CHUNK // size**2 // 2 * 2)
     for start in range(0, count, subjects):
         chunk = slice(start, min(start + subjects, count))
         drawn = _draw_chunk(kind, subjects, size, [seed, start // subjects], shortcut)
-        arrays = (images, twins, masks, labels, split, markers)
         for whole, part in zip(arrays, drawn, strict=True):
             whole[chunk] = part[: chunk.stop - chunk.start].numpy()
         on_drawn(chunk.stop)

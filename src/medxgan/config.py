@@ -30,6 +30,9 @@ class LossSettings(_Section):
 
     adversarial: float = Field(1.0, ge=0, description="discriminator on what is generated")
     reconstruction: float = Field(40.0, ge=0, description="L1 of reconstruction against image")
+    focus: float = Field(
+        15.0, ge=0, description="further weight of that where the pathology changes the image most"
+    )
     classification: float = Field(0.5, ge=0, description="frozen classifier on what is generated")
     adversarial_limit: float = Field(
         0.05, gt=0, description="longest gradient of that at an image, in lengths of the L1 term's"

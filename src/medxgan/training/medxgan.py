@@ -204,7 +204,8 @@ def generator_loss(
     error = (generated.reconstruction - images).abs()
     moved = (generated.reconstruction[:half] - generated.negative).abs()
     # Where the image is changed, the reconstruction must be right, or traces stay on transfer.
-    focus = 1 + 4 * moved.detach() / (moved.detach().amax(dim=(1, 2, 3), keepdim=True) + 0.05)
+    share = moved.detach() / (moved.detach().amax(dim=(1, 2, 3), keepdim=True) + 0.05)
+    focus = 1 + weights.focus * share
     reconstruction = (focus * error[:half]).mean() / 2 + error[half:].mean() / 2
     preservation = (
         moved.mean() + (generated.sampled_positive - generated.sampled_negative).abs().mean()

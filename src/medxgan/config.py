@@ -40,7 +40,7 @@ class LossSettings(_Section):
     classification_limit: float = Field(
         1.0, gt=0, description="the same for the classification term"
     )
-    transfer: float = Field(1.0, ge=0, description="classifier and D on the transferred image")
+    transfer: float = Field(2.0, ge=0, description="classifier and D on the transferred image")
     preservation: float = Field(10.0, ge=0, description="L1 of positive against negative image")
     prior: float = Field(4e-4, ge=0, description="KL divergence of the codes to N(0, I)")
     moments: float = Field(2.0, ge=0, description="mean 0, deviation 1 of codes over a batch")
@@ -60,7 +60,7 @@ class OptimiserSettings(_Section):
     beta2: float = Field(0.99, ge=0, lt=1)
     longest_gradient: float = Field(1.0, gt=0, description="gradients are shortened to this norm")
     warm_up: int = Field(3_000, ge=0, description="images over which the rate rises")
-    decay_from: float = Field(0.6, ge=0, le=1, description="share of the run at a constant rate")
+    decay_from: float = Field(0.4, ge=0, le=1, description="share of the run at a constant rate")
     ema_half_life: float = Field(5_000, gt=0, description="images after which a weight counts half")
 
 
@@ -87,7 +87,7 @@ class RunSettings(_Section):
     """Length, batches and records of a run."""
 
     images: int = Field(200_000, ge=1, description="training images shown in all")
-    batch_size: int = Field(32, ge=4, description="images a step and process")
+    batch_size: int = Field(16, ge=4, description="images a step and process")
     bf16: bool = Field(True, description="bfloat16 convolutions (losses stay in float32)")
     log_every: int = Field(5_000, ge=1, description="images between two log lines")
     sample_every: int = Field(20_000, ge=1, description="images between two sample sheets")

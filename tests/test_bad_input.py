@@ -279,9 +279,9 @@ def test_bundle_with_another_classifier(
 
 
 def test_newer_bundle(refuses, phantom_archive, bundle_copy):
-    change_manifest(bundle_copy, format_version=2)
+    change_manifest(bundle_copy, format_version=3)
     refuses(
-        "explain", bundle_copy, phantom_archive, saying="has format 2, this program reads up to 1"
+        "explain", bundle_copy, phantom_archive, saying="has format 3, this program reads up to 2"
     )
 
 
@@ -463,7 +463,7 @@ def test_settings_of_explaining(refuses, phantom_archive, tiny_bundle, options, 
         (["--arch", "resnet"], "no architecture is named 'resnet'"),
         (["--epochs", "0"], "epochs must be at least 1, got 0"),
         (["--channels", "2"], "channels must be 1 (grey) or 3 (colour), got 2"),
-        (["--size", "4"], "size must be at least 8 pixels, got 4"),
+        (["--size", "48"], "--size must be 32, 64, 128 or 256 pixels, got 48"),
     ],
 )
 def test_settings_of_fitting(refuses, tmp_path, phantom_archive, options, message):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from conftest import SPEC, make_bundle
 from medxgan.bundle import (
@@ -17,6 +18,7 @@ from medxgan.bundle import (
 )
 from medxgan.classifiers import TorchClassifier, build_architecture, load_classifier
 from medxgan.errors import BundleError, OutputError
+from medxgan.packing import pack, unpack
 
 
 @pytest.fixture
@@ -31,13 +33,27 @@ def edit(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_networks_come_back_rounded_to_half_and_the_classifier_exactly(copy, balanced_classifier):
+def test_networks_come_back_as_packed_and_the_classifier_exactly(copy, balanced_classifier):
     made, loaded = make_bundle(balanced_classifier(0)), load_bundle(copy)
-    for name, value in made.generator.state_dict().items():
-        assert torch.equal(loaded.generator.state_dict()[name], value.half().float())
+    for name, value in unpack(pack(made.generator.state_dict())).items():
+        assert torch.equal(loaded.generator.state_dict()[name], value)
     assert loaded.classifier.fingerprint == made.classifier.fingerprint
     assert loaded.manifest == made.manifest
     assert not any(p.requires_grad for p in loaded.generator.parameters())
+
+
+def test_a_bundle_of_the_first_format_is_read(copy, balanced_classifier):
+    made = make_bundle(balanced_classifier(0))
+    tensors = load_file(copy / WEIGHTS_NAME)
+    for part, network in (("generator", made.generator), ("encoder", made.encoder)):
+        for name, value in network.state_dict().items():
+            tensors[f"{part}.{name}"] = value.half().contiguous()
+            tensors.pop(f"{part}.{name}.scale", None)
+    save_file(tensors, copy / WEIGHTS_NAME)
+    edit(copy, format_version=1)
+    loaded = load_bundle(copy)
+    for name, value in made.encoder.state_dict().items():
+        assert torch.equal(loaded.encoder.state_dict()[name], value.half().float())
 
 
 def test_an_oracle_comes_back_too(balanced_classifier, tmp_path):
@@ -65,8 +81,8 @@ def test_a_model_that_is_not_included_has_to_be_given(tmp_path):
 
 
 def test_a_newer_format_is_said(copy):
-    edit(copy, format_version=2)
-    with pytest.raises(BundleError, match="has format 2, this program reads up to 1"):
+    edit(copy, format_version=3)
+    with pytest.raises(BundleError, match="has format 3, this program reads up to 2"):
         read_manifest(copy)
 
 

@@ -214,6 +214,7 @@ def validation_losses(monkeypatch, losses):
 
 def test_training_stops_when_patience_ends_and_keeps_the_best_epoch(monkeypatch):
     seen = []
+    monkeypatch.setattr(fit, "PATIENT_STEPS", 1)
     validation_losses(monkeypatch, [0.9, 0.5, 0.6, 0.7, 0.1])
     stopped = fitted(epochs=8, patience=2, on_epoch=seen.append)
     assert [epoch.number for epoch in seen] == [1, 2, 3, 4]
@@ -228,6 +229,14 @@ def test_training_stops_when_patience_ends_and_keeps_the_best_epoch(monkeypatch)
     first = fitted(epochs=8, patience=1)
     assert first.measured["best_epoch"] == 1
     assert first.fingerprint != stopped.fingerprint
+
+
+def test_patience_lasts_a_number_of_steps_on_small_sets(monkeypatch):
+    seen = []
+    monkeypatch.setattr(fit, "PATIENT_STEPS", 7)
+    validation_losses(monkeypatch, [0.5] + [0.9] * 20)
+    fitted(epochs=12, patience=1, batch_size=32, on_epoch=seen.append)
+    assert len(seen) == 1 + 4  # two steps an epoch
 
 
 def test_a_loss_that_is_not_finite_is_refused(monkeypatch):

@@ -22,6 +22,7 @@ from medxgan.config import load_settings, settings_to_toml
 from medxgan.console import sentence_of
 from medxgan.data import open_dataset
 from medxgan.errors import OutputError
+from medxgan.fitting import chance_note
 from medxgan.output import check_writable_file, check_writable_folder
 from medxgan.report.saving import SCORES
 from medxgan.version import __version__
@@ -94,11 +95,11 @@ def test_fit_classifier(medxgan, tmp_path, phantom_archive):
 
 def test_fit_classifier_says_once_that_it_resized(medxgan, tmp_path, phantom_archive):
     out = tmp_path / "classifier.safetensors"
-    options = ("--out", out, "--epochs", 1, "--size", 16, "--channels", 3)
+    options = ("--out", out, "--epochs", 1, "--size", 64, "--channels", 3)
     outcome = medxgan("fit-classifier", phantom_archive, *options)
     assert outcome.code == 0
-    assert outcome.err.count("160 of 160 images resized to 16 x 16 pixels") == 1
-    assert (load_classifier(out).spec.size, load_classifier(out).spec.channels) == (16, 3)
+    assert outcome.err.count("160 of 160 images resized to 64 x 64 pixels") == 1
+    assert (load_classifier(out).spec.size, load_classifier(out).spec.channels) == (64, 3)
 
 
 def test_fit_classifier_without_a_test_set_to_judge_on(medxgan, tmp_path, phantom_archive):
@@ -114,6 +115,28 @@ def test_fit_classifier_without_a_test_set_to_judge_on(medxgan, tmp_path, phanto
     assert "\ntest" not in outcome.out
 
 
+def test_fit_classifier_says_what_is_of_little_use(medxgan, tmp_path):
+    """A size that cannot be explained later, and answers that are guesses."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (80, 40, 40)).astype(np.uint8)
+    np.savez(tmp_path / "noise.npz", images=images, labels=np.arange(80) % 2)
+    out = tmp_path / "classifier.safetensors"
+    outcome = medxgan("fit-classifier", tmp_path / "noise.npz", "--out", out, "--epochs", 1)
+    assert outcome.code == 0
+    assert outcome.err.count("will take images of 40 pixels, and medxgan train needs 32, 64") == 1
+    measured = load_classifier(out).measured
+    area = (measured["test"] or measured["validation"])["auc"]
+    assert ("hardly better than chance: AUC" in outcome.err) == (area < 0.6)
+
+
+def test_chance_is_said_below_the_limit(balanced_classifier):
+    classifier = balanced_classifier(0)
+    classifier.measured = {"validation": {"auc": 0.4}, "test": {"auc": 0.59}}
+    assert "AUC 0.590 on the test images" in (chance_note(classifier) or "")
+    classifier.measured = {"validation": {"auc": 0.6}, "test": None}
+    assert chance_note(classifier) is None
+
+
 def test_train_and_explain(
     medxgan, tmp_path, phantom_archive, classifier_file, other_classifier_file
 ):
@@ -126,7 +149,7 @@ def test_train_and_explain(
     assert "Training: 32 of 32 images" in outcome.err
     assert "agreement" in outcome.err
     assert "agreement negative" in outcome.out
-    assert outcome.out.endswith(f"Bundle written to {run}.\n")
+    assert f"Bundle written to {run}.\nThis bundle explains badly: on held-out" in outcome.out
     manifest = json.loads((run / "bundle.json").read_text())
     assert (manifest["data_licence"], manifest["training"]["seed"]) == ("CC0", 4)
     assert manifest["training"]["data"] == "phantoms.npz"
@@ -152,7 +175,8 @@ def test_train_and_explain(
         assert arrays["frames"].shape == (3, 1, 32, 32)
     page = (report / "report.html").read_text()
     assert "CC0" in page
-    assert "Held-out images whose reconstruction is called as they are" in page
+    assert "Reconstructions called as their images are" in page
+    assert "This bundle explains badly" in page
 
 
 def test_interrupted_training_is_resumed(
@@ -318,7 +342,7 @@ def test_inspect(medxgan, tmp_path, phantom_archive, classifier_file, tiny_bundl
         (tmp_path / "folder", ["data set in folders", "known for 8 images", "fit-classifier"]),
         (flat, ["data set in folders", "unlabelled", "explain BUNDLE"]),
         (classifier_file, ["is a classifier", "cnn", "logits", "train DATA --classifier"]),
-        (tiny_bundle, ["is a bundle", "none needed", "cnn", "inside", "validity 0.5"]),
+        (tiny_bundle, ["is a bundle", "none needed", "cnn", "inside", "explains badly"]),
         (tiny_bundle / "bundle.json", ["is a bundle"]),
         ("shipped", ["is a bundle", "explain shipped IMAGE"]),
         (settings, ["settings of a training run", "tiny", "structure_code", "--config"]),

@@ -458,7 +458,7 @@ def test_agrees_with_what_explain_shows(tiny_bundle):
     assert len(positive) == found["statuses"]["n"] > 0
     assert sum(one.status.ok for one in positive) == found["statuses"]["ok"]
     errors = [(one.image - one.reconstruction).square().mean() for one in shown]
-    flips = [one.flipped for one in positive]
+    flips = [one.scores["counterfactual"] < 0.5 for one in positive]
     moved = [one.scores["transferred"] < 0.5 for one in positive]
     for section, name, expected in (
         ("reconstruction", "mse", errors),

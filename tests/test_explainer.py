@@ -210,7 +210,7 @@ LIMITS = Thresholds(
         ({}, []),
         ({"reconstruction": 0.2}, ["poor reconstruction"]),
         ({"on_reconstruction": 0.6}, ["prediction gap"]),
-        ({"on_reconstruction": 0.4, "before": 0.55}, ["prediction gap"]),
+        ({"on_reconstruction": 0.4, "before": 0.55}, ["prediction gap", "no flip"]),
         ({"after": 0.7}, ["no flip"]),
         ({"z1": 2.0}, ["code outside the prior"]),
         ({"z2": 2.0, "after": 0.5}, ["no flip", "code outside the prior"]),
@@ -232,3 +232,21 @@ def test_each_reason_for_distrust_is_found(change, kinds):
     assert [problem.kind for problem in status.problems] == kinds
     assert status.ok == (not kinds)
     assert all(problem.kind in str(status) for problem in status.problems)
+
+
+def test_warnings_say_which_side_the_model_took():
+    """Two sides of 0.5 are a gap at any limit, said as what the model calls them."""
+    scores = {"image": 0.306, "reconstruction": 0.662, "counterfactual": 0.9996}
+    (status,) = judge(
+        torch.zeros(1, 1, 4, 4),
+        torch.zeros(1, 1, 4, 4),
+        Latent(torch.ones(1, 4), torch.ones(1, 2)),
+        {name: torch.tensor([score]) for name, score in scores.items()},
+        LIMITS.model_copy(update={"prediction_gap": 0.41}),
+    )
+    assert [problem.sentence for problem in status.problems] == [
+        "prediction gap: the model calls the image negative (0.306) and its reconstruction "
+        "positive (0.662)",
+        "no flip: the model calls the reconstruction positive (0.662) and the counterfactual "
+        "positive (>0.999)",
+    ]

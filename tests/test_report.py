@@ -70,8 +70,9 @@ def make_explanation(
         latent=Latent(torch.ones(1, 4), torch.full((1, 2), 2.0)),
         target=1,
         target_name="tumour",
-        scores={"image": high, "reconstruction": 0.8, "counterfactual": low, "transferred": low},
+        scores={"image": high, "reconstruction": high, "counterfactual": low, "transferred": low},
         alternatives=image.new_zeros(0 if positive else 2, channels, SIDE, SIDE),
+        alternative_scores=torch.tensor([] if positive else [0.9, 0.654]),
         status=Status(problems),
     )
 
@@ -188,18 +189,23 @@ def test_a_warning_names_its_kind_once():
 def test_row_shows_eight_pictures_in_their_order():
     text = Page(render_report([make_explanation()])).text
     row = text[text.index("as given") - len("Original ") :]
-    captions = "Original.*Reconstruction.*Negative.*Transferred.*Difference.*LIG.*Grad-CAM.*IG"
+    captions = (
+        "Original.*Reconstruction.*Counterfactual.*Transferred.*Difference.*LIG.*Grad-CAM.*IG"
+    )
     assert re.match(captions, row)
     negative = Page(render_report([make_explanation(positive=False)]))
     assert "redrawn with tumour" in negative.text
     assert "Other ways to become tumour" in negative.text
     assert sum("alternative" in (i["alt"] or "") for i in negative.attributes("img")) == 2
+    assert "p 0.900 p 0.654" in negative.text
+    assert "Further positives of a negative image" in negative.text
+    assert "Further positives of a negative image" not in text
 
 
 def test_summary_table_has_a_row_an_image_and_a_link_to_it():
     names = ["first", "second", "third"]
     page = Page(render_report([make_explanation(name) for name in names]))
-    heads = "Image Prediction Reconstruction Counterfactual Transferred Flipped Status"
+    heads = "Image Status Prediction Reconstruction Counterfactual Transferred Flipped"
     assert heads in page.text
     links = {a["href"] for a in page.attributes("a")} - {"#summary"}
     articles = {f"#{article['id']}" for article in page.attributes("article")}
@@ -219,6 +225,25 @@ def test_counts_cover_flips_and_every_kind_of_problem():
     for kind, count in (("no flip", 1), ("poor reconstruction", 0), ("prediction gap", 0)):
         assert f"{kind} {count} warning" in text
     assert "code outside the prior 0 warnings" in text
+
+
+def test_a_flip_crosses_the_decision_from_the_side_of_the_original():
+    explanation = make_explanation()
+    assert explanation.flipped
+    explanation.scores["reconstruction"] = 0.2
+    assert not explanation.flipped
+    assert explanation.transfer_flipped
+    assert "flipped 0 of 1" in Page(render_report([explanation])).text
+
+
+def test_figures_and_caution_are_those_of_the_bundle():
+    bare = Page(render_report([make_explanation()])).text
+    told = {"summary": {"validity": "90 %"}, "caution": "This bundle explains badly."}
+    text = Page(render_report([make_explanation()], **told)).text
+    assert "The bundle, on held-out images validity 90 %" in text
+    assert "This bundle explains badly." in text
+    assert "held-out" not in bare
+    assert "badly" not in bare
 
 
 def test_probabilities_never_claim_certainty():
@@ -413,7 +438,7 @@ def test_saved_facts_name_every_file(tmp_path: Path):
         assert f"{name}.png" in written
     assert {"film.png", "frames/frame-02.png", "attribution-grad-cam.png"} <= written
     assert facts["format_version"] == 1
-    assert facts["scores"]["reconstruction"] == 0.8
+    assert facts["scores"]["reconstruction"] == 0.9996
     assert facts["skipped"] == {"occlusion": "not asked for"}
     assert facts["status"]["problems"][0]["kind"] == "no flip"
     assert facts["status"]["problems"][0]["value"] is None
@@ -461,6 +486,52 @@ def test_report_can_be_written_again(tmp_path: Path):
     assert "New" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_an_earlier_report_is_replaced_as_a_whole_and_nothing_else(tmp_path: Path):
+    out = tmp_path / "out"
+    earlier = [make_explanation("a"), make_explanation("b"), make_explanation("c", positive=False)]
+    write_report(earlier, out)
+    (out / "b" / "notes.txt").write_text("mine")
+    (out / "d").mkdir()
+    (out / "d" / "scan.png").write_text("mine")
+    write_report([make_explanation("c")], out)
+    assert {path.name for path in out.iterdir()} == {
+        *("report.html", "explanations.csv", "b", "c", "d")
+    }
+    assert [path.name for path in (out / "b").iterdir()] == ["notes.txt"]
+    assert [path.name for path in (out / "d").iterdir()] == ["scan.png"]
+    facts = json.loads((out / "c" / "explanation.json").read_text(encoding="utf-8"))
+    written = {str(p.relative_to(out / "c")) for p in (out / "c").rglob("*") if p.is_file()}
+    assert written == {*facts["files"], "explanation.json"}
+
+
+def test_a_table_that_was_tampered_with_removes_nothing_elsewhere(tmp_path: Path):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    save_explanation(make_explanation(), elsewhere)
+    kept = {path for path in elsewhere.rglob("*") if path.is_file()}
+    out.mkdir()
+    (out / "linked").symlink_to(elsewhere)
+    (out / "own").mkdir()
+    (out / "own" / "explanation.json").write_text('{"files": ["../../elsewhere/film.png", 3]}')
+    (out / "broken").mkdir()
+    (out / "broken" / "explanation.json").write_text('{"files": 3}')
+    folders = ["../elsewhere", str(elsewhere), "linked", "own", "broken", "", "."]
+    (out / "explanations.csv").write_text("\n".join(["folder", *folders]))
+    write_report([make_explanation("a")], out)
+    assert {path for path in elsewhere.rglob("*") if path.is_file()} == kept
+    assert (out / "broken" / "explanation.json").is_file()
+
+
+def test_remains_that_cannot_be_removed_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_report([make_explanation("a")], tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OutputError, match="files of an earlier one"):
+        write_report([make_explanation("b")], tmp_path)
 
 
 def test_file_in_the_way_is_one_sentence(tmp_path: Path):

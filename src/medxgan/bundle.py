@@ -1,8 +1,9 @@
 """What training leaves behind: a folder with ``bundle.json`` and ``weights.safetensors``.
 
 The JSON says what the networks are, which classifier they explain, how they were trained and what
-was measured; the safetensors file holds generator and encoder (float16) and, where they may be
-included, the classifier and an independent oracle (as they are). Nothing is unpickled.
+was measured; the safetensors file holds generator and encoder (packed, see ``packing.py``) and,
+where they may be included, the classifier and an independent oracle (as they are). Nothing is
+unpickled.
 """
 
 import json
@@ -22,9 +23,10 @@ from medxgan.config import NetworkSettings
 from medxgan.errors import BundleError, nearest
 from medxgan.networks.encoder import Encoder
 from medxgan.networks.medxgan import TwoCodeGenerator
+from medxgan.packing import pack, unpack
 from medxgan.types import ClassifierSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: all weights in float16
 MANIFEST_NAME = "bundle.json"
 WEIGHTS_NAME = "weights.safetensors"
 
@@ -92,7 +94,7 @@ class Manifest(_Part):
         generator_version: version of this program that wrote the bundle.
     """
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2
     name: str
     method: Literal["medxgan"] = "medxgan"
     target: int = Field(ge=0)
@@ -156,8 +158,8 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     """
     tensors: dict[str, Tensor] = {}
     for name, network in (("generator", bundle.generator), ("encoder", bundle.encoder)):
-        for key, value in network.state_dict().items():
-            tensors[f"{name}.{key}"] = value.half().contiguous()
+        for key, value in pack(network.state_dict()).items():
+            tensors[f"{name}.{key}"] = value
     for name, classifier, record in (
         ("classifier", bundle.classifier, bundle.manifest.classifier),
         ("oracle", bundle.oracle, bundle.manifest.oracle),
@@ -269,11 +271,13 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], part: str, folder: Path) -> None:
-    weights = {
-        name.removeprefix(f"{part}."): value.float() if value.is_floating_point() else value
-        for name, value in tensors.items()
-        if name.startswith(f"{part}.")
-    }
+    weights = unpack(
+        {
+            name.removeprefix(f"{part}."): value
+            for name, value in tensors.items()
+            if name.startswith(f"{part}.")
+        }
+    )
     try:
         network.load_state_dict(weights)
     except RuntimeError:

@@ -152,13 +152,15 @@ def fit_classifier(
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     arch: Annotated[str, typer.Option(help="cnn, vgg16, vgg16_bn or monai:NAME.")] = "cnn",
     size: Annotated[
-        int | None, typer.Option(help="Bring images to this height and width, pixels.")
+        int | None, typer.Option(help="Bring images to this height and width: 32, 64, 128 or 256.")
     ] = None,
     channels: Annotated[
         int | None, typer.Option(help="Bring images to 1 (grey) or 3 (colour) channels.")
     ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training images, at most.")] = 30,
-    patience: Annotated[int, typer.Option(help="Epochs without progress before it stops.")] = 6,
+    patience: Annotated[
+        int, typer.Option(help="Epochs, and at least 200 steps, without progress before it stops.")
+    ] = 6,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
     learning_rate: Annotated[
         float | None,
@@ -174,15 +176,24 @@ def fit_classifier(
     from medxgan.console import print_table, say_notes
     from medxgan.data import open_dataset
     from medxgan.device import choose_device
-    from medxgan.fitting import MEASURED_HEADER, epoch_text, fit_on_dataset, measured_rows
+    from medxgan.fitting import (
+        MEASURED_HEADER,
+        chance_note,
+        check_size,
+        epoch_text,
+        fit_on_dataset,
+        measured_rows,
+        size_note,
+    )
     from medxgan.output import check_writable_file
     from medxgan.progress import busy, progress
 
     check_writable_file(out, ".safetensors")
+    check_size(size)
     chosen_device = choose_device(device)
     with busy(f"Reading {data}", quiet=quiet):
         images = open_dataset(data, size=size, channels=channels)
-    say_notes(images.notes, quiet=quiet)
+    say_notes([*images.notes, *filter(None, [size_note(images)])], quiet=quiet)
     with progress("Fitting", epochs, "epochs", quiet=quiet) as report:
         classifier = fit_on_dataset(
             images,
@@ -201,6 +212,7 @@ def fit_classifier(
     if not quiet:
         print_table(measured_rows(classifier), MEASURED_HEADER)
         print(f"Classifier written to {out}.")
+    say_notes(filter(None, [chance_note(classifier)]), quiet=quiet)
 
 
 @app.command()
@@ -248,6 +260,7 @@ def train(
     from medxgan.launching import is_helper_process, launch_fabric
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, progress, training_monitor
+    from medxgan.quality import poorness
     from medxgan.training.train import Plan, train_medxgan
 
     quiet = quiet or is_helper_process()
@@ -287,6 +300,9 @@ def train(
         print("On held-out images:")
         print_table(figure_rows(trained.figures))
         print(f"Bundle written to {out}.")
+        warning = poorness(trained.figures)
+        if warning:
+            print(warning)
 
 
 @app.command()

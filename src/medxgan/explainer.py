@@ -193,7 +193,9 @@ class Explainer:
         score = probability(self.classifier, self.target)
         inverted = self.invert(images, settings)
         positive = self._scores(images) >= 0.5
-        strength_z2, alternatives = self._positive_end(inverted, positive, settings.seed)
+        strength_z2, alternatives, alternative_scores = self._positive_end(
+            inverted, positive, settings.seed
+        )
         latent = Latent(inverted.z1, strength_z2)
         shape = positive.view(-1, 1, 1, 1)
 
@@ -242,6 +244,7 @@ class Explainer:
                 target_name=self.bundle.target_name,
                 scores={name: float(values[i]) for name, values in scores.items()},
                 alternatives=alternatives[i].to(cpu),
+                alternative_scores=alternative_scores[i].to(cpu),
                 status=statuses[i],
                 mask=masks[i],
                 skipped=skipped,
@@ -251,8 +254,8 @@ class Explainer:
 
     def _positive_end(
         self, inverted: Latent, positive: Tensor, seed: int
-    ) -> tuple[Tensor, list[Tensor]]:
-        """z2 of each film's positive end ``[N, d2]``, and other positives of each negative image.
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """z2 of each film's positive end ``[N, d2]``; other positives of each image; their scores.
 
         A positive image ends at its own code. A negative one has none: it ends at the strongest
         of several drawn from the prior.
@@ -260,6 +263,7 @@ class Explainer:
         z2 = inverted.z2.clone()
         channels, size = self.spec.channels, self.spec.size
         alternatives = [torch.empty(0, channels, size, size)] * len(z2)
+        alternative_scores = [torch.empty(0)] * len(z2)
         rows = torch.nonzero(~positive).flatten()
         if len(rows) > 0:
             candidates = self.sample_codes(CANDIDATES, positive=True, seed=seed)[1]
@@ -273,8 +277,10 @@ class Explainer:
             )
             z2[rows] = found.z2[0]
             for column, row in enumerate(rows.tolist()):
-                alternatives[row] = found.images[:, column][found.found[:, column]]
-        return z2, alternatives
+                kept = found.found[:, column]
+                alternatives[row] = found.images[:, column][kept]
+                alternative_scores[row] = found.probabilities[:, column][kept]
+        return z2, alternatives, alternative_scores
 
     def _scores(self, images: Tensor) -> Tensor:
         return evaluate(probability(self.classifier, self.target), images)

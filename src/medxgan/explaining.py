@@ -8,15 +8,16 @@ from typing import get_args
 from medxgan.data import Inputs
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer, Explanations
+from medxgan.quality import poorness, share_text
 from medxgan.types import ProblemKind
 from medxgan.version import __version__
 
 FIGURES_SHOWN = {
     "agreement_negative": "Generated negatives called negative",
     "agreement_positive": "Generated positives called positive",
-    "prediction_match": "Held-out images whose reconstruction is called as they are",
-    "validity": "Held-out positives that the redrawn image flips",
-    "transfer_validity": "Held-out positives that the change on the image flips",
+    "prediction_match": "Reconstructions called as their images are",
+    "validity": "Positives that the counterfactual flips",
+    "transfer_validity": "Positives that the change on the original flips",
 }
 """Of the figures measured at the end of training, those that say how far to trust a report."""
 
@@ -83,8 +84,11 @@ def write_explanations(explanations: Explanations, explainer: Explainer, out: Pa
         out,
         title=f"What makes these images '{manifest.target_name}'",
         summary={
-            words: held_out[name] for name, words in FIGURES_SHOWN.items() if name in held_out
+            words: share_text(held_out[name])
+            for name, words in FIGURES_SHOWN.items()
+            if held_out.get(name) is not None
         },
+        caution=poorness(held_out),
         footer_facts={
             "bundle": manifest.name,
             "method": manifest.method,
@@ -100,7 +104,7 @@ def write_explanations(explanations: Explanations, explainer: Explainer, out: Pa
 def summary_rows(explanations: Explanations) -> list[tuple[str, str]]:
     """What came out, counted: rows of a table."""
     total = len(explanations)
-    positive = [explanation for explanation in explanations if explanation.positive]
+    positive = sum(explanation.positive for explanation in explanations)
     kinds = {
         kind: sum(
             any(problem.kind == kind for problem in explanation.status.problems)
@@ -110,12 +114,9 @@ def summary_rows(explanations: Explanations) -> list[tuple[str, str]]:
     }
     return [
         ("images", str(total)),
-        (f"called '{explanations[0].target_name}'", str(len(positive))),
+        (f"called '{explanations[0].target_name}'", str(positive)),
         ("flipped", f"{sum(e.flipped for e in explanations)} of {total}"),
-        (
-            "positives flipped on the image itself",
-            f"{sum(e.scores['transferred'] < 0.5 for e in positive)} of {len(positive)}",
-        ),
+        ("flipped, transferred", f"{sum(e.transfer_flipped for e in explanations)} of {total}"),
         ("status ok", f"{sum(e.status.ok for e in explanations)} of {total}"),
         *((f"status: {kind}", str(count)) for kind, count in kinds.items() if count),
         *((f"skipped: {name}", reason) for name, reason in explanations[0].skipped.items()),

@@ -6,10 +6,48 @@ import torch
 
 from medxgan.classifiers import Epoch, TorchClassifier, fit_classifier
 from medxgan.data import Dataset
-from medxgan.errors import DataError
+from medxgan.errors import ConfigError, DataError
+from medxgan.networks.blocks import SIZES
 from medxgan.types import ClassifierSpec
 
 SMALLEST_SIZE = 8
+CHANCE_BELOW = 0.6
+"""Area under the ROC curve; guesses have 0.5, and small held-out sets scatter around that."""
+
+_SIZES_IN_WORDS = f"{', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]}"
+
+
+def check_size(size: int | None) -> None:
+    """Refuse a size that ``medxgan train`` would refuse later.
+
+    Raises:
+        ConfigError: it is none of ``SIZES``.
+    """
+    if size is not None and size not in SIZES:
+        raise ConfigError(f"--size must be {_SIZES_IN_WORDS} pixels, got {size}")
+
+
+def size_note(data: Dataset) -> str | None:
+    """What to tell of images whose own size can be learned from, but not explained."""
+    if data.size in SIZES:
+        return None
+    return (
+        f"the classifier will take images of {data.size} pixels, and medxgan train needs "
+        f"{_SIZES_IN_WORDS}; give --size to explain it later"
+    )
+
+
+def chance_note(classifier: TorchClassifier) -> str | None:
+    """What to tell of a classifier that has learned next to nothing, by its test images if any."""
+    name = "test" if classifier.measured.get("test") else "validation"
+    area = classifier.measured[name]["auc"]
+    if not area < CHANCE_BELOW:
+        return None
+    return (
+        f"hardly better than chance: AUC {area:.3f} on the {name} images, and guessing has 0.5; "
+        "an explanation would show what a guess depends on, so check the labels, add images, or "
+        "train for more epochs"
+    )
 
 
 def fit_on_dataset(

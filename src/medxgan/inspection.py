@@ -25,6 +25,7 @@ from medxgan.data.images import IMAGE_SUFFIXES
 from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
 from medxgan.errors import DataError
+from medxgan.quality import poorness
 from medxgan.training.loop import LOG_NAME
 from medxgan.training.state import CHECKPOINT_NAME
 from medxgan.types import ClassifierSpec
@@ -145,6 +146,7 @@ def _bundle(folder: Path, source: str) -> Finding:
     if manifest.classifier.included:
         load_bundle(folder)  # says whether the weights are whole and fit
     limits = manifest.thresholds
+    warning = poorness(manifest.metrics.get("held_out", {}))
     facts = {
         "name": manifest.name,
         "method": manifest.method,
@@ -157,6 +159,7 @@ def _bundle(folder: Path, source: str) -> Finding:
         f"{limits.prediction_gap:.2f}, code lengths {limits.structure_length:.2f} and "
         f"{limits.pathology_length:.2f} ({limits.quantile:.0%} of {limits.images} images)",
         **{f"{name} images": _figure_words(part) for name, part in manifest.metrics.items()},
+        **({"warning": warning} if warning else {}),
         "licence of the data": manifest.data_licence,
         "written by": f"medxgan {manifest.generator_version}",
     }

@@ -1,6 +1,7 @@
 """The nouns that every layer shares. Images are float32 ``[N, C, H, W]`` in [-1, 1]."""
 
 from dataclasses import dataclass, field
+from math import isfinite
 from os import PathLike
 from typing import Literal, Protocol, Self
 
@@ -173,6 +174,7 @@ class Explanation:
         scores: C of the explained class on ``image``, ``reconstruction``, ``counterfactual``
             and ``transferred``, under these names.
         alternatives: more counterfactuals of a negative image ``[A, C, H, W]`` (may be empty).
+        alternative_scores: C of the explained class on each of them, ``[A]``.
         status: ok, or what is wrong and by how much.
         mask: lesion mask ``[H, W]`` where the data has one.
         skipped: method -> why it could not be computed.
@@ -193,6 +195,7 @@ class Explanation:
     target_name: str
     scores: dict[str, float]
     alternatives: Tensor
+    alternative_scores: Tensor
     status: Status
     mask: Tensor | None = None
     skipped: dict[str, str] = field(default_factory=dict)
@@ -204,8 +207,21 @@ class Explanation:
 
     @property
     def flipped(self) -> bool:
-        """True when the counterfactual lies on the other side of 0.5 than the original."""
-        return (self.scores["counterfactual"] >= 0.5) != self.positive
+        """True when the change alone crosses the decision, from the original's side.
+
+        The reconstruction lies on the original's side of 0.5, the counterfactual on the other.
+        """
+        redrawn_alike = (self.scores["reconstruction"] >= 0.5) == self.positive
+        return redrawn_alike and self._on_other_side("counterfactual")
+
+    @property
+    def transfer_flipped(self) -> bool:
+        """True when the original with the change made on it lies on the other side of 0.5."""
+        return self._on_other_side("transferred")
+
+    def _on_other_side(self, part: str) -> bool:
+        score = self.scores[part]
+        return isfinite(score) and (score >= 0.5) != self.positive
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write PNGs of every picture, ``explanation.npz`` and ``explanation.json``."""

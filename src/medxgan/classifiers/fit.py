@@ -26,6 +26,8 @@ from medxgan.types import ClassifierSpec
 
 FITTED_OUTPUTS = ("logits", "binary_logit")
 LEARNING_RATE = 1e-3
+PATIENT_STEPS = 200
+"""Steps without progress before training stops: epochs of small sets are too short to judge by."""
 LEARNING_RATES = {"vgg16": 2e-4}
 
 
@@ -79,7 +81,8 @@ def fit_classifier(
         spec: what the classifier shall take and give; ``output`` ``logits`` or ``binary_logit``.
         arch: a name that ``build_architecture`` knows.
         epochs: passes over ``train``, at most.
-        patience: epochs without a better validation loss, after which training stops.
+        patience: epochs without a better validation loss, after which training stops; these must
+            be ``PATIENT_STEPS`` steps, too.
         batch_size: images a step, about.
         learning_rate: the highest of the cycle; None for 2e-4 with ``vgg16``, which without
             normalisation stands still at more, and 1e-3 with all others.
@@ -118,6 +121,7 @@ def fit_classifier(
     truth = labels_of(validation)
     weight = class_weights(labels_of(train), spec.outputs)
     steps = max(1, round(len(train) / batch_size))
+    patience = max(patience, math.ceil(PATIENT_STEPS / steps))
     number, best = 0, _Best()
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -135,8 +135,8 @@ def _why_not_loadable(source: str) -> str:
         return f"'{source}': {suffix} files cannot be loaded yet; give {LOADABLE}"
     if suffix in (".pt", ".pth", ".ckpt", ".bin"):
         return (
-            f"'{source}' holds weights but no model; give the model as package.module:factory or "
-            "file.py:Class, and this file as its weights"
+            f"'{source}' holds weights but no model; describe both in a .toml file (the README "
+            "shows one), or give the model as file.py:Class and this file as its --weights"
         )
     if suffix == ".py":
         return f"'{source}' must name what to call, as in {source}:MyNetwork"

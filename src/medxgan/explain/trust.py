@@ -6,6 +6,7 @@ from torch import Tensor
 
 from medxgan.bundle import Thresholds
 from medxgan.inversion import root_mean_square
+from medxgan.scoretext import side_text
 from medxgan.types import Latent, Problem, ProblemKind, Status
 
 
@@ -19,7 +20,7 @@ def judge(
     """The status of N explanations.
 
     A reconstruction on the other side of 0.5 than its image is always a prediction gap, however
-    wide the limit is.
+    wide the limit is; and no flip either, as the film then does not start on the image's side.
 
     Args:
         images: originals ``[N, C, H, W]`` in [-1, 1].
@@ -50,13 +51,34 @@ def judge(
     words = "mean error {value:.3f}, limit {limit:.3f}"
     note("poor reconstruction", error > limit, error, limit, words)
 
+    positive, redrawn_positive, after_positive = before >= 0.5, redrawn >= 0.5, after >= 0.5
+    for row in (positive != redrawn_positive).nonzero().flatten().tolist():
+        called, recalled = side_text(float(before[row])), side_text(float(redrawn[row]))
+        found[row].append(
+            Problem(
+                "prediction gap",
+                float(redrawn[row]),
+                0.5,
+                f"prediction gap: the model calls the image {called} and its reconstruction "
+                f"{recalled}",
+            )
+        )
     limit = thresholds.prediction_gap
-    wrong = (gap > limit) | ((before >= 0.5) != (redrawn >= 0.5))
-    words = "scores of image and reconstruction differ by {value:.2f}, limit {limit:.2f}"
-    note("prediction gap", wrong, gap, limit, words)
+    words = "scores of image and reconstruction differ by {value:.3f}, limit {limit:.3f}"
+    note("prediction gap", (gap > limit) & (positive == redrawn_positive), gap, limit, words)
 
-    words = "the counterfactual still scores {value:.2f}, beyond {limit} was wanted"
-    note("no flip", (before >= 0.5) == (after >= 0.5), after, 0.5, words)
+    unflipped = (positive == after_positive) | (positive != redrawn_positive)
+    for row in unflipped.nonzero().flatten().tolist():
+        called, recalled = side_text(float(redrawn[row])), side_text(float(after[row]))
+        found[row].append(
+            Problem(
+                "no flip",
+                float(after[row]),
+                0.5,
+                f"no flip: the model calls the reconstruction {called} and the counterfactual "
+                f"{recalled}",
+            )
+        )
 
     for name, (length, limit) in lengths.items():
         words = f"length of the {name} code {{value:.2f}}, limit {{limit:.2f}}"

@@ -9,18 +9,20 @@ from torch.nn.functional import conv2d, group_norm, leaky_relu
 from medxgan.errors import ConfigError
 
 SLOPE = 0.2
+SIZES = (32, 64, 128, 256)
+"""Heights and widths of images that networks are made for, pixels."""
 
 
 def stream_widths(size: int, base: int, maximum: int) -> list[int]:
     """Channels of a stream's maps from 4 x 4 up to half the image size.
 
     Raises:
-        ConfigError: the size is no power of two from 32 to 256.
+        ConfigError: the size is not one of ``SIZES``.
 
     >>> stream_widths(64, base=48, maximum=128)
     [128, 128, 96, 48]
     """
-    if size not in (32, 64, 128, 256):
+    if size not in SIZES:
         raise ConfigError(f"image size must be 32, 64, 128 or 256 pixels, got {size}")
     scales = int(math.log2(size)) - 2
     return [min(maximum, base * 2**level) for level in reversed(range(scales))]

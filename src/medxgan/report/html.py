@@ -24,6 +24,7 @@ def render_report(
     *,
     title: str = "Counterfactual explanations",
     summary: Mapping[str, object] | None = None,
+    caution: str | None = None,
     footer_facts: Mapping[str, object] | None = None,
 ) -> str:
     """One self-contained HTML page: no request leaves it, and its policy allows none.
@@ -33,7 +34,9 @@ def render_report(
     Args:
         explanations: in the order of the report.
         title: heading of the report.
-        summary: measured figures shown at the top, by name; entries of ``metrics.json`` will do.
+        summary: figures of the bundle on held-out images, by name; entries of ``metrics.json``
+            will do.
+        caution: what every reader must know of the bundle, shown at the top.
         footer_facts: facts of the bundle (name, method, classifier, data licence), by name.
 
     Returns:
@@ -65,6 +68,7 @@ def render_report(
             legend=_legend(methods, scales),
             colour_channels=any(len(explanation.image) > 1 for explanation in explanations),
             outlined=any(view.outline for view in views),
+            caution=caution,
             summary={name: fact_text(value) for name, value in (summary or {}).items()},
             footer_facts={name: fact_text(value) for name, value in (footer_facts or {}).items()},
             style=style,

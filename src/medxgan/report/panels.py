@@ -19,7 +19,8 @@ from medxgan.report.figures import (
 )
 from medxgan.report.scales import DIFFERENCE, Scales
 from medxgan.report.vector import Curve, outline_path, probability_curve
-from medxgan.report.wording import METHOD_LABELS, scale_text, score_text
+from medxgan.report.wording import METHOD_LABELS, scale_text
+from medxgan.scoretext import score_text
 from medxgan.types import Explanation, Problem
 
 FIRST_ROW_METHODS = ("lig", "grad-cam", "ig")
@@ -61,6 +62,14 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another positive of a negative image."""
+
+    uri: str
+    probability: str
+
+
+@dataclass(frozen=True)
 class View:
     """Everything that the page shows of one explanation."""
 
@@ -77,7 +86,7 @@ class View:
     frames: list[Frame]
     first_frame: int
     curve: Curve
-    alternatives: list[str]
+    alternatives: list[Alternative]
     skipped: dict[str, str]
     width: int
     height: int
@@ -113,8 +122,7 @@ def make_view(
         target=explanation.target_name,
         positive=explanation.positive,
         flipped=explanation.flipped,
-        transfer_flipped=scores["transferred"].known
-        and scores["transferred"].positive != explanation.positive,
+        transfer_flipped=explanation.transfer_flipped,
         problems=explanation.status.problems,
         scores=scores,
         row=[
@@ -129,7 +137,12 @@ def make_view(
         ],
         first_frame=_nearest(explanation.strengths, 1.0 if explanation.positive else 0.0),
         curve=curve,
-        alternatives=[data_uri(intensity_picture(image)) for image in explanation.alternatives],
+        alternatives=[
+            Alternative(data_uri(intensity_picture(image)), score_text(score))
+            for image, score in zip(
+                explanation.alternatives, explanation.alternative_scores.tolist(), strict=True
+            )
+        ],
         skipped=explanation.skipped,
         width=width,
         height=height,
@@ -140,11 +153,16 @@ def make_view(
 
 def _image_panels(explanation: Explanation, scores: dict[str, Score]) -> list[Panel]:
     name, target = explanation.name, explanation.target_name
-    other, presence = ("Negative", "without") if explanation.positive else ("Positive", "with")
+    presence = "without" if explanation.positive else "with"
     pictures: list[tuple[str, Tensor, str, str]] = [
         ("image", explanation.image, "Original", "as given"),
         ("reconstruction", explanation.reconstruction, "Reconstruction", "redrawn"),
-        ("counterfactual", explanation.counterfactual, other, f"redrawn {presence} {target}"),
+        (
+            "counterfactual",
+            explanation.counterfactual,
+            "Counterfactual",
+            f"redrawn {presence} {target}",
+        ),
         ("transferred", explanation.transferred, "Transferred", "change on the original"),
     ]
     return [

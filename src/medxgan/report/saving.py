@@ -26,6 +26,7 @@ from medxgan.report.figures import (
     png_bytes,
 )
 from medxgan.report.html import render_report
+from medxgan.report.previous import previous_files, remove_files
 from medxgan.report.scales import DIFFERENCE, Scales, shared_scales
 from medxgan.report.staging import staged_folder
 from medxgan.types import Explanation
@@ -33,6 +34,7 @@ from medxgan.types import Explanation
 FORMAT_VERSION = 1
 REPORT_FILE = "report.html"
 TABLE_FILE = "explanations.csv"
+FACTS_FILE = "explanation.json"
 LONGEST_NAME = 60
 RESERVED_BY_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 SCORES = ("image", "reconstruction", "counterfactual", "transferred")
@@ -65,15 +67,19 @@ def write_report(
     *,
     title: str = "Counterfactual explanations",
     summary: Mapping[str, object] | None = None,
+    caution: str | None = None,
     footer_facts: Mapping[str, object] | None = None,
 ) -> Path:
     """Write ``report.html``, ``explanations.csv`` and one subfolder an image.
+
+    What an earlier report left in ``folder`` is replaced as a whole; other files stay.
 
     Args:
         explanations: in the order of the report; all maps share one colour scale per kind.
         folder: made where missing; files of the same name are replaced.
         title: heading of the report.
-        summary: measured figures shown at the top, by name.
+        summary: figures of the bundle on held-out images, by name.
+        caution: what every reader must know of the bundle, shown at the top.
         footer_facts: facts of the bundle (name, method, classifier, data licence), by name.
 
     Returns:
@@ -83,14 +89,19 @@ def write_report(
         DataError: there is no explanation.
         OutputError: the folder cannot be made or written to; no file is left half-written.
     """
-    page = render_report(explanations, title=title, summary=summary, footer_facts=footer_facts)
+    page = render_report(
+        explanations, title=title, summary=summary, caution=caution, footer_facts=footer_facts
+    )
     scales = shared_scales(explanations)
     subfolders = unique_folder_names(explanation.name for explanation in explanations)
+    previous = previous_files(Path(folder), TABLE_FILE, FACTS_FILE)
     with staged_folder(folder) as stage:
         for explanation, subfolder in zip(explanations, subfolders, strict=True):
             _write_files(explanation, stage / subfolder, scales)
         _write_table(explanations, subfolders, stage / TABLE_FILE)
         (stage / REPORT_FILE).write_text(page, encoding="utf-8")
+        written = {path.relative_to(stage) for path in stage.rglob("*")}
+    remove_files(Path(folder), previous - written)
     return Path(folder) / REPORT_FILE
 
 
@@ -125,7 +136,7 @@ def _write_files(explanation: Explanation, folder: Path, scales: Scales) -> None
     files = sorted([*pictures, "explanation.npz"])
     facts = _facts(explanation) | {"colour_scales": _used(scales, explanation), "files": files}
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "explanation.json").write_text(text + "\n", encoding="utf-8")
+    (folder / FACTS_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def _pictures(explanation: Explanation, scales: Scales) -> dict[str, Image.Image]:
@@ -191,7 +202,9 @@ def _facts(explanation: Explanation) -> dict[str, object]:
         "target_name": explanation.target_name,
         "positive": explanation.positive,
         "flipped": explanation.flipped,
+        "transfer_flipped": explanation.transfer_flipped,
         "scores": {name: _finite(score) for name, score in explanation.scores.items()},
+        "alternative_scores": [_finite(value) for value in explanation.alternative_scores.tolist()],
         "strengths": [_finite(value) for value in explanation.strengths.tolist()],
         "probabilities": [_finite(value) for value in explanation.probabilities.tolist()],
         "status": {
@@ -225,7 +238,7 @@ def _file_stem(method: str) -> str:
 
 def _write_table(explanations: Sequence[Explanation], subfolders: list[str], path: Path) -> None:
     columns = ["name", "folder", "target", "positive", *(f"score_{name}" for name in SCORES)]
-    columns += ["flipped", "status", "problems", "skipped"]
+    columns += ["flipped", "transfer_flipped", "status", "problems", "skipped"]
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, columns)
         table.writeheader()
@@ -239,6 +252,7 @@ def _write_table(explanations: Sequence[Explanation], subfolders: list[str], pat
                     "positive": explanation.positive,
                     **{f"score_{name}": explanation.scores[name] for name in SCORES},
                     "flipped": explanation.flipped,
+                    "transfer_flipped": explanation.transfer_flipped,
                     "status": str(explanation.status),
                     "problems": "; ".join(problem.kind for problem in problems),
                     "skipped": "; ".join(explanation.skipped),

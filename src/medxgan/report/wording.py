@@ -25,21 +25,6 @@ METHOD_NOTES = {
 }
 
 
-def score_text(score: float) -> str:
-    """A probability with three decimals that never pretends to be certain.
-
-    >>> [score_text(p) for p in (0.5, 0.9996, 1.0, 0.0001, 0.0, 2.5, float("nan"))]
-    ['0.500', '>0.999', '>0.999', '<0.001', '<0.001', '2.500', 'not known']
-    """
-    if not math.isfinite(score):
-        return "not known"
-    if 0.9995 <= score <= 1:
-        return ">0.999"
-    if 0 <= score < 0.0005:
-        return "<0.001"
-    return f"{score:.3f}"
-
-
 def scale_text(scale: float) -> str:
     """The end of a colour bar with two significant digits.
 

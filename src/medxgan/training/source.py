@@ -83,6 +83,7 @@ def check_both_answers(
         if count < minimum:
             raise DataError(
                 f"training needs at least {minimum} {part} image(s) that the classifier calls "
-                f"{sign} for '{class_name}', got {count} of {len(positive)}; add images or check "
-                "the classifier's specification (intensity range, mean, std)"
+                f"{sign} for '{class_name}', got {count} of {len(positive)}; a classifier that "
+                "gives nearly all the same answer is untrained or guesses, or its specification "
+                "is wrong (intensity range, mean, std); else add images"
             )

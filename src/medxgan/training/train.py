@@ -16,6 +16,7 @@ from medxgan.classifiers import TorchClassifier
 from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
 from medxgan.errors import ClassifierError, ConfigError, OutputError
+from medxgan.packing import pack, unpack
 from medxgan.training.calibration import measure_held_out
 from medxgan.training.generated import Networks
 from medxgan.training.loop import Figures, Monitor, Outcome, Run, run_training
@@ -179,8 +180,8 @@ def _write_bundle(
     averaged = outcome.state.averaged.eval()
     assert isinstance(averaged, Networks)
     # What is measured is what is shipped: weights rounded as the bundle holds them.
-    for parameter in averaged.parameters():
-        parameter.copy_(parameter.half().float())
+    for network in (averaged.generator, averaged.encoder):
+        network.load_state_dict(unpack(pack(network.state_dict())))
     held_out = measure_held_out(
         averaged.generator,
         averaged.encoder,

@@ -1,0 +1,51 @@
+"""How a bundle stores weights: matrices in 8 bits with one scale a row, all others in float16.
+
+The codes pass through a few large matrices that hold half of all weights. Rounding each row to 255
+levels moves what they compute by less than the spread that the encoder gives its codes.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+SCALE = ".scale"
+LEVELS = 127
+SMALLEST_SCALE = 2.0**-14
+
+
+def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors to store for the weights of a network.
+
+    Args:
+        weights: its state dictionary, floating point.
+
+    >>> packed = pack({"weight": torch.tensor([[1.27, -0.02]]), "bias": torch.zeros(1)})
+    >>> packed["weight"].tolist(), packed["weight.scale"].dtype, packed["bias"].dtype
+    ([[127, -2]], torch.float16, torch.float16)
+    """
+    packed: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        if value.ndim == 2:
+            largest = value.abs().amax(dim=1, keepdim=True)
+            scale = (largest / LEVELS).clamp(min=SMALLEST_SCALE).half()
+            levels = (value / scale.float()).round().clamp(-LEVELS, LEVELS)
+            packed[name], packed[name + SCALE] = levels.to(torch.int8), scale
+        else:
+            packed[name] = value.half().contiguous()
+    return packed
+
+
+def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, float32, that ``pack`` stored; what is stored as integers alone stays so.
+
+    >>> unpack(pack({"weight": torch.tensor([[127.0, -2.0]])}))
+    {'weight': tensor([[127.,  -2.]])}
+    """
+    weights: dict[str, Tensor] = {}
+    for name, value in packed.items():
+        if name + SCALE in packed:
+            weights[name] = value.float() * packed[name + SCALE].float()
+        elif not name.endswith(SCALE):
+            weights[name] = value.float() if value.is_floating_point() else value
+    return weights

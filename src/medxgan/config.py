@@ -87,7 +87,7 @@ class RunSettings(_Section):
     """Length, batches and records of a run."""
 
     images: int = Field(200_000, ge=1, description="training images shown in all")
-    batch_size: int = Field(16, ge=4, description="images a step and process")
+    batch_size: int = Field(32, ge=4, description="images a step and process")
     bf16: bool = Field(True, description="bfloat16 convolutions (losses stay in float32)")
     log_every: int = Field(5_000, ge=1, description="images between two log lines")
     sample_every: int = Field(20_000, ge=1, description="images between two sample sheets")

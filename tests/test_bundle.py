@@ -54,6 +54,8 @@ def test_a_bundle_of_the_first_format_is_read(copy, balanced_classifier):
     loaded = load_bundle(copy)
     for name, value in made.encoder.state_dict().items():
         assert torch.equal(loaded.encoder.state_dict()[name], value.half().float())
+    save_bundle(copy, loaded)
+    assert read_manifest(copy).format_version == 2
 
 
 def test_an_oracle_comes_back_too(balanced_classifier, tmp_path):

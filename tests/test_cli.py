@@ -115,18 +115,17 @@ def test_fit_classifier_without_a_test_set_to_judge_on(medxgan, tmp_path, phanto
     assert "\ntest" not in outcome.out
 
 
-def test_fit_classifier_says_what_is_of_little_use(medxgan, tmp_path):
+def test_fit_classifier_says_what_is_of_little_use(medxgan, tmp_path, monkeypatch):
     """A size that cannot be explained later, and answers that are guesses."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (80, 40, 40)).astype(np.uint8)
     np.savez(tmp_path / "noise.npz", images=images, labels=np.arange(80) % 2)
     out = tmp_path / "classifier.safetensors"
+    monkeypatch.setattr("medxgan.fitting.CHANCE_BELOW", 1.1)
     outcome = medxgan("fit-classifier", tmp_path / "noise.npz", "--out", out, "--epochs", 1)
     assert outcome.code == 0
     assert outcome.err.count("will take images of 40 pixels, and medxgan train needs 32, 64") == 1
-    measured = load_classifier(out).measured
-    area = (measured["test"] or measured["validation"])["auc"]
-    assert ("hardly better than chance: AUC" in outcome.err) == (area < 0.6)
+    assert outcome.err.count("hardly better than chance: AUC") == 1
 
 
 def test_chance_is_said_below_the_limit(balanced_classifier):
@@ -149,7 +148,8 @@ def test_train_and_explain(
     assert "Training: 32 of 32 images" in outcome.err
     assert "agreement" in outcome.err
     assert "agreement negative" in outcome.out
-    assert f"Bundle written to {run}.\nThis bundle explains badly: on held-out" in outcome.out
+    assert f"Bundle written to {run}." in outcome.out
+    assert "This bundle explains badly: on held-out" in outcome.err
     manifest = json.loads((run / "bundle.json").read_text())
     assert (manifest["data_licence"], manifest["training"]["seed"]) == ("CC0", 4)
     assert manifest["training"]["data"] == "phantoms.npz"

@@ -247,6 +247,6 @@ def test_warnings_say_which_side_the_model_took():
     assert [problem.sentence for problem in status.problems] == [
         "prediction gap: the model calls the image negative (0.306) and its reconstruction "
         "positive (0.662)",
-        "no flip: the model calls the reconstruction positive (0.662) and the counterfactual "
-        "positive (>0.999)",
+        "no flip: the model calls the image negative (0.306), the reconstruction positive (0.662) "
+        "and the counterfactual positive (>0.999)",
     ]

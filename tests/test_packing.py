@@ -40,6 +40,11 @@ def test_rows_of_zeros_and_of_tiny_numbers_stay_finite():
     assert (got - rows).abs().max() <= SMALLEST_SCALE / 2
 
 
+def test_a_weight_may_be_called_scale():
+    given = {"norm.scale": torch.ones(3), "norm.matrix": torch.ones(2, 2)}
+    assert set(unpack(pack(given))) == set(given)
+
+
 def test_what_was_never_packed_comes_back_as_it_is():
     stored = {"weight": torch.ones(2, 2), "batches": torch.tensor(3)}
     got = unpack(stored)

@@ -488,50 +488,13 @@ def test_report_can_be_written_again(tmp_path: Path):
     assert not list(tmp_path.glob(".partial-*"))
 
 
-def test_an_earlier_report_is_replaced_as_a_whole_and_nothing_else(tmp_path: Path):
+def test_an_earlier_report_is_never_removed(tmp_path: Path):
     out = tmp_path / "out"
-    earlier = [make_explanation("a"), make_explanation("b"), make_explanation("c", positive=False)]
-    write_report(earlier, out)
-    (out / "b" / "notes.txt").write_text("mine")
-    (out / "d").mkdir()
-    (out / "d" / "scan.png").write_text("mine")
-    write_report([make_explanation("c")], out)
-    assert {path.name for path in out.iterdir()} == {
-        *("report.html", "explanations.csv", "b", "c", "d")
-    }
-    assert [path.name for path in (out / "b").iterdir()] == ["notes.txt"]
-    assert [path.name for path in (out / "d").iterdir()] == ["scan.png"]
-    facts = json.loads((out / "c" / "explanation.json").read_text(encoding="utf-8"))
-    written = {str(p.relative_to(out / "c")) for p in (out / "c").rglob("*") if p.is_file()}
-    assert written == {*facts["files"], "explanation.json"}
-
-
-def test_a_table_that_was_tampered_with_removes_nothing_elsewhere(tmp_path: Path):
-    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
-    save_explanation(make_explanation(), elsewhere)
-    kept = {path for path in elsewhere.rglob("*") if path.is_file()}
-    out.mkdir()
-    (out / "linked").symlink_to(elsewhere)
-    (out / "own").mkdir()
-    (out / "own" / "explanation.json").write_text('{"files": ["../../elsewhere/film.png", 3]}')
-    (out / "broken").mkdir()
-    (out / "broken" / "explanation.json").write_text('{"files": 3}')
-    folders = ["../elsewhere", str(elsewhere), "linked", "own", "broken", "", "."]
-    (out / "explanations.csv").write_text("\n".join(["folder", *folders]))
     write_report([make_explanation("a")], out)
-    assert {path for path in elsewhere.rglob("*") if path.is_file()} == kept
-    assert (out / "broken" / "explanation.json").is_file()
-
-
-def test_remains_that_cannot_be_removed_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    write_report([make_explanation("a")], tmp_path)
-
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "unlink", refuse)
-    with pytest.raises(OutputError, match="files of an earlier one"):
-        write_report([make_explanation("b")], tmp_path)
+    write_report([make_explanation("b")], out)
+    assert {path.name for path in out.iterdir() if path.is_dir()} == {"a", "b"}
+    assert ">b<" in (out / "report.html").read_text("utf-8")
+    assert ">a<" not in (out / "report.html").read_text("utf-8")
 
 
 def test_file_in_the_way_is_one_sentence(tmp_path: Path):

@@ -169,7 +169,8 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
                 tensors[f"{name}.{key}"] = value.contiguous()
     with atomic_file(folder / WEIGHTS_NAME) as file:
         file.write(to_safetensors(tensors))
-    text = json.dumps(bundle.manifest.model_dump(mode="json"), indent=2, allow_nan=False)
+    content = bundle.manifest.model_dump(mode="json") | {"format_version": FORMAT_VERSION}
+    text = json.dumps(content, indent=2, allow_nan=False)
     with atomic_file(folder / MANIFEST_NAME) as file:
         file.write(text.encode() + b"\n")
 

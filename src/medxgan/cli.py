@@ -300,9 +300,7 @@ def train(
         print("On held-out images:")
         print_table(figure_rows(trained.figures))
         print(f"Bundle written to {out}.")
-        warning = poorness(trained.figures)
-        if warning:
-            print(warning)
+    say_notes(filter(None, [poorness(trained.figures)]), quiet=quiet)
 
 
 @app.command()

@@ -16,8 +16,8 @@ FIGURES_SHOWN = {
     "agreement_negative": "Generated negatives called negative",
     "agreement_positive": "Generated positives called positive",
     "prediction_match": "Reconstructions called as their images are",
-    "validity": "Positives that the counterfactual flips",
-    "transfer_validity": "Positives that the change on the original flips",
+    "validity": "Positives whose counterfactual is called negative",
+    "transfer_validity": "Positives called negative after the change on the original",
 }
 """Of the figures measured at the end of training, those that say how far to trust a report."""
 

@@ -46,6 +46,6 @@ def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, value in packed.items():
         if name + SCALE in packed:
             weights[name] = value.float() * packed[name + SCALE].float()
-        elif not name.endswith(SCALE):
+        elif name.removesuffix(SCALE) == name or name.removesuffix(SCALE) not in packed:
             weights[name] = value.float() if value.is_floating_point() else value
     return weights

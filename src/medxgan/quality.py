@@ -7,7 +7,7 @@ POOR_BELOW = 0.8
 less on at least one; below four in five, a reader meets a failure in every handful of images."""
 
 FIGURES = {
-    "validity": "{} of the positives flip",
+    "validity": "{} of the positives have a counterfactual called negative",
     "prediction_match": "{} of the reconstructions are called as their images are",
     "agreement_negative": "{} of the generated negatives are called negative",
     "agreement_positive": "{} of the generated positives are called positive",
@@ -35,13 +35,14 @@ def poorness(held_out: Mapping[str, object]) -> str | None:
     >>> poorness({"validity": 0.95, "agreement_positive": 0.9, "prediction_match": None})
     >>> poorness({"validity": 0.0, "agreement_positive": 0.43})
     ... # doctest: +NORMALIZE_WHITESPACE
-    'This bundle explains badly: on held-out images only 0 % of the positives flip and 43 % of the
-    generated positives are called positive; train longer, or with more images.'
+    'This bundle explains badly: on held-out images only 0 % of the positives have a counterfactual
+    called negative and 43 % of the generated positives are called positive; train longer, or with
+    more images.'
     """
     poor = [
         words.format(share_text(float(value)))
         for name, words in FIGURES.items()
-        if isinstance(value := held_out.get(name), int | float) and value < POOR_BELOW
+        if isinstance(value := held_out.get(name), int | float) and not value >= POOR_BELOW
     ]
     if not poor:
         return None

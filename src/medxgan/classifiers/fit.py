@@ -26,9 +26,9 @@ from medxgan.types import ClassifierSpec
 
 FITTED_OUTPUTS = ("logits", "binary_logit")
 LEARNING_RATE = 1e-3
+LEARNING_RATES = {"vgg16": 2e-4}
 PATIENT_STEPS = 200
 """Steps without progress before training stops: epochs of small sets are too short to judge by."""
-LEARNING_RATES = {"vgg16": 2e-4}
 
 
 @dataclass(frozen=True)

@@ -69,14 +69,14 @@ def judge(
 
     unflipped = (positive == after_positive) | (positive != redrawn_positive)
     for row in unflipped.nonzero().flatten().tolist():
-        called, recalled = side_text(float(redrawn[row])), side_text(float(after[row]))
+        image, start, end = (side_text(float(score[row])) for score in (before, redrawn, after))
         found[row].append(
             Problem(
                 "no flip",
                 float(after[row]),
                 0.5,
-                f"no flip: the model calls the reconstruction {called} and the counterfactual "
-                f"{recalled}",
+                f"no flip: the model calls the image {image}, the reconstruction {start} and the "
+                f"counterfactual {end}",
             )
         )
 

@@ -26,7 +26,6 @@ from medxgan.report.figures import (
     png_bytes,
 )
 from medxgan.report.html import render_report
-from medxgan.report.previous import previous_files, remove_files
 from medxgan.report.scales import DIFFERENCE, Scales, shared_scales
 from medxgan.report.staging import staged_folder
 from medxgan.types import Explanation
@@ -72,7 +71,8 @@ def write_report(
 ) -> Path:
     """Write ``report.html``, ``explanations.csv`` and one subfolder an image.
 
-    What an earlier report left in ``folder`` is replaced as a whole; other files stay.
+    Files of the same name are replaced; folders of other images that an earlier report left in
+    ``folder`` stay there, beside the new page and table, which do not name them.
 
     Args:
         explanations: in the order of the report; all maps share one colour scale per kind.
@@ -94,14 +94,11 @@ def write_report(
     )
     scales = shared_scales(explanations)
     subfolders = unique_folder_names(explanation.name for explanation in explanations)
-    previous = previous_files(Path(folder), TABLE_FILE, FACTS_FILE)
     with staged_folder(folder) as stage:
         for explanation, subfolder in zip(explanations, subfolders, strict=True):
             _write_files(explanation, stage / subfolder, scales)
         _write_table(explanations, subfolders, stage / TABLE_FILE)
         (stage / REPORT_FILE).write_text(page, encoding="utf-8")
-        written = {path.relative_to(stage) for path in stage.rglob("*")}
-    remove_files(Path(folder), previous - written)
     return Path(folder) / REPORT_FILE
 
 

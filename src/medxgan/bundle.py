@@ -2,8 +2,8 @@
 
 The JSON says what the networks are, which classifier they explain, how they were trained and what
 was measured; the safetensors file holds generator and encoder (packed, see ``packing.py``) and,
-where they may be included, the classifier and an independent oracle (as they are). Nothing is
-unpickled.
+where they may be included, the classifier and an independent oracle (as they are). The published
+method has no encoder. Nothing is unpickled.
 """
 
 import json
@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from medxgan.atomic import atomic_file
 from medxgan.classifiers import TorchClassifier, build_architecture
-from medxgan.config import NetworkSettings
+from medxgan.config import NetworkSettings, Recipe
 from medxgan.errors import BundleError, nearest
 from medxgan.networks.encoder import Encoder
 from medxgan.networks.medxgan import TwoCodeGenerator
+from medxgan.networks.published import PublishedGenerator
 from medxgan.packing import pack, unpack
 from medxgan.types import ClassifierSpec
 
@@ -80,7 +81,7 @@ class Manifest(_Part):
     Attributes:
         format_version: of this file.
         name: of the bundle, for people.
-        method: how it was made.
+        method: how it was made; ``published`` is the baseline, without an encoder.
         target: index of the explained class.
         network: sizes of generator and encoder.
         classifier: the explained one.
@@ -96,7 +97,7 @@ class Manifest(_Part):
 
     format_version: Literal[1, 2] = 2
     name: str
-    method: Literal["medxgan"] = "medxgan"
+    method: Recipe = "medxgan"
     target: int = Field(ge=0)
     network: NetworkSettings
     classifier: ClassifierRecord
@@ -132,8 +133,8 @@ class Bundle(NamedTuple):
     """A loaded bundle: its manifest and its networks, on the CPU, in evaluation mode."""
 
     manifest: Manifest
-    generator: TwoCodeGenerator
-    encoder: Encoder
+    generator: TwoCodeGenerator | PublishedGenerator
+    encoder: Encoder | None
     classifier: TorchClassifier
     oracle: TorchClassifier | None
 
@@ -158,7 +159,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     """
     tensors: dict[str, Tensor] = {}
     for name, network in (("generator", bundle.generator), ("encoder", bundle.encoder)):
-        for key, value in pack(network.state_dict()).items():
+        for key, value in pack(network.state_dict()).items() if network is not None else ():
             tensors[f"{name}.{key}"] = value
     for name, classifier, record in (
         ("classifier", bundle.classifier, bundle.manifest.classifier),
@@ -244,10 +245,13 @@ def load_bundle(folder: Path, classifier: TorchClassifier | None = None) -> Bund
     manifest = read_manifest(folder)
     tensors = _read_weights(folder / WEIGHTS_NAME)
     spec = manifest.spec
-    generator = TwoCodeGenerator(spec.size, spec.channels, manifest.network)
-    encoder = Encoder(spec.size, spec.channels, manifest.network)
+    kind = PublishedGenerator if manifest.method == "published" else TwoCodeGenerator
+    generator = kind(spec.size, spec.channels, manifest.network)
     _fill(generator, tensors, "generator", folder)
-    _fill(encoder, tensors, "encoder", folder)
+    encoder = None
+    if manifest.method == "medxgan":
+        encoder = Encoder(spec.size, spec.channels, manifest.network)
+        _fill(encoder, tensors, "encoder", folder)
     if classifier is None:
         classifier = _restore(manifest.classifier, tensors, "classifier", folder)
     elif classifier.fingerprint != manifest.classifier.fingerprint:

@@ -2,11 +2,14 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medxgan.errors import ConfigError, nearest
+
+Recipe = Literal["medxgan", "published"]
+"""What is trained: this program's method, or the published one that it is held against."""
 
 
 class _Section(BaseModel):
@@ -61,7 +64,9 @@ class OptimiserSettings(_Section):
     longest_gradient: float = Field(1.0, gt=0, description="gradients are shortened to this norm")
     warm_up: int = Field(3_000, ge=0, description="images over which the rate rises")
     decay_from: float = Field(0.4, ge=0, le=1, description="share of the run at a constant rate")
-    ema_half_life: float = Field(5_000, gt=0, description="images after which a weight counts half")
+    ema_half_life: float = Field(
+        5_000, ge=0, description="images after which a weight counts half; 0: the last weights"
+    )
 
 
 class AugmentSettings(_Section):
@@ -105,6 +110,65 @@ class TrainingSettings(_Section):
     variation: VariationSettings = VariationSettings()
     run: RunSettings = RunSettings()
 
+    @property
+    def recipe(self) -> Recipe:
+        """What is trained; the preset says it.
+
+        >>> load_settings("small").recipe, load_settings("published-covid").recipe
+        ('medxgan', 'published')
+        """
+        return "published" if self.preset in PUBLISHED_PRESETS else "medxgan"
+
+    def chosen(self) -> dict[str, dict[str, Any]]:
+        """Section -> name -> value of all settings that the recipe has; empty sections left out.
+
+        >>> load_settings("published").chosen()["loss"]
+        {'classification': 2.0}
+        """
+        sections = {
+            section: {name: value for name, value in part.items() if self.takes(section, name)}
+            for section, part in self.model_dump(exclude={"preset"}).items()
+        }
+        return {section: part for section, part in sections.items() if part}
+
+    def takes(self, section: str, name: str) -> bool:
+        """Whether the recipe has this setting."""
+        if self.recipe == "medxgan":
+            return True
+        return f"{section}.{name}" in PUBLISHED_SETTINGS or section in PUBLISHED_SETTINGS
+
+
+# The published method as its authors ran it: their sizes, objective and optimiser (Dravid et al.
+# 2022, arXiv 2204.05376); raw weights, no augmentation, a constant learning rate.
+_PUBLISHED: dict[str, dict[str, Any]] = {
+    "network": {"structure_code": 1000, "pathology_code": 100, "maximum_width": 768},
+    "loss": {"classification": 2.0},
+    "optimiser": {
+        "learning_rate": 2e-4,
+        "momentum": 0.5,
+        "discriminator_momentum": 0.5,
+        "beta2": 0.999,
+        "warm_up": 0,
+        "decay_from": 1.0,
+        "ema_half_life": 0.0,
+    },
+    "augment": {"maximum": 0.0},
+    "variation": {"chance": 0.0},
+    "run": {"checkpoint_every": 10_000},
+}
+PUBLISHED_PRESETS = ("published", "published-covid")
+PUBLISHED_SETTINGS = frozenset(
+    {
+        "network.structure_code",
+        "network.pathology_code",
+        "network.maximum_width",
+        "loss.classification",
+        *(f"optimiser.{name}" for name in _PUBLISHED["optimiser"]),
+        "variation",
+        "run",
+    }
+)
+"""Sections, and single settings of others, that the published recipe has."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Seconds: for tests and for trying the commands.
@@ -145,6 +209,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "augment": {"images_to_full": 500_000},
         "optimiser": {"ema_half_life": 10_000},
     },
+    # The baseline: as published for brain MRI of 64 pixels, and for chest X-rays of 128 pixels.
+    "published": _PUBLISHED,
+    "published-covid": _PUBLISHED
+    | {
+        "network": {"structure_code": 100, "pathology_code": 10, "maximum_width": 768},
+        "loss": {"classification": 1.0},
+    },
 }
 
 
@@ -156,8 +227,8 @@ def load_settings(
     A preset that the file names is used in place of ``preset``.
 
     Raises:
-        ConfigError: unknown preset, section or name, a value of the wrong type or out of range,
-            or a file that is not TOML.
+        ConfigError: unknown preset, section or name, a name that the preset's recipe does not
+            have, a value of the wrong type or out of range, or a file that is not TOML.
 
     >>> load_settings("tiny", overrides=["run.images=512"]).run.images
     512
@@ -168,16 +239,19 @@ def load_settings(
         preset = str(values.pop("preset", preset))
     if preset not in PRESETS:
         raise ConfigError(f"no preset is called '{preset}'; {nearest(preset, PRESETS)}")
-    merged: dict[str, Any] = {name: dict(part) for name, part in PRESETS[preset].items()}
+    given: dict[str, dict[str, Any]] = {}
     for section, part in values.items():
         if not isinstance(part, dict):
             raise ConfigError(f"{config}: '{section}' must be a section; {_section_hint(section)}")
-        merged.setdefault(section, {}).update(part)
+        given.setdefault(section, {}).update(part)
     for override in overrides or []:
         section, name, value = _parse_override(override)
-        merged.setdefault(section, {})[name] = value
-    for section, part in merged.items():
-        _check_names(section, part)
+        given.setdefault(section, {})[name] = value
+    for section, part in given.items():
+        _check_names(section, part, TrainingSettings(preset=preset))
+    merged: dict[str, Any] = {name: dict(part) for name, part in PRESETS[preset].items()}
+    for section, part in given.items():
+        merged.setdefault(section, {}).update(part)
     try:
         return TrainingSettings(preset=preset, **merged)
     except ValidationError as error:
@@ -193,7 +267,7 @@ def settings_to_toml(settings: TrainingSettings) -> str:
     ['preset = "tiny"', '', '[network]']
     """
     lines = [f'preset = "{settings.preset}"']
-    for section, part in settings.model_dump(exclude={"preset"}).items():
+    for section, part in settings.chosen().items():
         lines += ["", f"[{section}]"]
         lines += [
             f"{name} = {str(value).lower() if isinstance(value, bool) else value}"
@@ -210,13 +284,18 @@ def _section_hint(section: str) -> str:
     return nearest(section, _sections())
 
 
-def _check_names(section: str, part: dict[str, Any]) -> None:
+def _check_names(section: str, part: dict[str, Any], settings: TrainingSettings) -> None:
     if section not in _sections():
         raise ConfigError(f"no section of settings is called '{section}'; {_section_hint(section)}")
     known = TrainingSettings.model_fields[section].default.__class__.model_fields
     for name in part:
         if name not in known:
             raise ConfigError(f"no setting is called '{section}.{name}'; {nearest(name, known)}")
+        if not settings.takes(section, name):
+            raise ConfigError(
+                f"the preset '{settings.preset}' has no setting '{section}.{name}', the published "
+                "method knows nothing of it; leave it out, or take another preset"
+            )
 
 
 def _parse_override(text: str) -> tuple[str, str, Any]:

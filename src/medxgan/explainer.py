@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,9 @@ from medxgan.explain.scores import evaluate, probability
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
 from medxgan.explain.traversal import even_strengths, film
 from medxgan.explain.trust import judge
-from medxgan.inversion import cold_start, encode, refine
-from medxgan.networks.medxgan import TwoCodeGenerator
+from medxgan.inversion import PUBLISHED_STEPS, cold_start, encode, refine
 from medxgan.report import render_report, write_report
-from medxgan.types import ClassifierSpec, Explanation, Latent
+from medxgan.types import ClassifierSpec, Explanation, Generator, Latent
 
 IMAGES_AT_ONCE = 32
 CANDIDATES = 24
@@ -53,6 +52,8 @@ class Explainer:
         generator: G(z1 ``[N, d1]``, z2 ``[N, d2]``) -> images ``[N, C, H, W]`` in [-1, 1].
         device: where it computes.
         target: index of the explained class.
+        inversion_steps: steps of the published objective in ``encode``, and in ``explain`` where
+            ``refine`` is not given: 0 after an encoder, 5000 from a cold start without one.
     """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
@@ -60,32 +61,45 @@ class Explainer:
         self.device = device
         self.classifier: TorchClassifier = bundle.classifier.to(device)
         self.oracle = bundle.oracle.to(device) if bundle.oracle is not None else None
-        self.generator: TwoCodeGenerator = bundle.generator.to(device)
-        self._encoder = bundle.encoder.to(device)
+        self.generator: Generator = bundle.generator.to(device)
+        self._encoder = bundle.encoder.to(device) if bundle.encoder is not None else None
         self.target = bundle.manifest.target
+        self.inversion_steps = 0 if self._encoder is not None else PUBLISHED_STEPS
 
     @property
     def spec(self) -> ClassifierSpec:
         """What images are taken and what the classifier says of them."""
         return self.classifier.spec
 
-    def encoder(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def encoder(self) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
         """E(x): images ``[N, C, H, W]`` in [-1, 1] -> z1 ``[N, d1]``, z2 ``[N, d2]``.
 
-        z2 is exactly 0 where the classifier calls the image negative.
+        z2 is exactly 0 where the classifier calls the image negative. None for a bundle of the
+        published method, which has no encoder; ``encode`` inverts it, step by step.
         """
-        latent = self.encode(images, self.target)
-        return latent.z1, latent.z2
+        network = self._encoder
+        if network is None:
+            return None
+
+        def codes(images: Tensor) -> tuple[Tensor, Tensor]:
+            images = images.to(self.device)
+            latent = encode(network, images, self._scores(images) >= 0.5)
+            return latent.z1, latent.z2
+
+        return codes
 
     def encode(self, images: Tensor, target: int | str | None = None) -> Latent:
-        """The codes of images ``[N, C, H, W]`` in one pass of the encoder.
+        """The codes of images ``[N, C, H, W]``, all as one batch.
+
+        One pass of the encoder, or codes drawn from the prior where there is none, then
+        ``inversion_steps`` of the published objective.
 
         Raises:
             ConfigError: ``target`` is not the class that the bundle explains.
         """
         self._check_target(target)
-        images = images.to(self.device)
-        return encode(self._encoder, images, self._scores(images) >= 0.5)
+        return self.invert(images.to(self.device), ExplainSettings())
 
     def sample_codes(self, n: int, positive: bool, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Codes from the prior: z1 ``[n, d1]``; z2 ``[n, d2]``, zero unless ``positive``.
@@ -174,13 +188,14 @@ class Explainer:
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
         """Codes of images ``[N, C, H, W]`` by encoder or cold start, refined if asked for."""
         positive = self._scores(images) >= 0.5
-        if settings.start == "cold":
+        if self._encoder is None or settings.start == "cold":
             network = self.bundle.network
             sizes = (network.structure_code, network.pathology_code)
             start = cold_start(images, positive, sizes, settings.seed)
         else:
             start = encode(self._encoder, images, positive)
-        return refine(self.generator, self.classifier, self.target, images, start, settings.refine)
+        steps = settings.refine or self.inversion_steps
+        return refine(self.generator, self.classifier, self.target, images, start, steps)
 
     def _explain_batch(
         self,

@@ -1,4 +1,7 @@
-"""From an image to its codes: one pass of the encoder, refined only if asked for."""
+"""From an image to its codes: one pass of the encoder, refined only if asked for.
+
+The published method has no encoder: its codes are drawn from the prior and refined for long.
+"""
 
 from typing import Literal
 
@@ -8,12 +11,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from medxgan.errors import ConfigError
 from medxgan.networks.encoder import Encoder
-from medxgan.networks.medxgan import TwoCodeGenerator
-from medxgan.types import Classifier, Latent
+from medxgan.types import Classifier, Generator, Latent
 
 Start = Literal["encoder", "cold"]
 MSE_WEIGHT, CLASS_WEIGHT = 10.0, 1.0
 LEARNING_RATE = 0.01
+PUBLISHED_STEPS = 5_000
 
 
 def encode(encoder: Encoder, images: Tensor, positive: Tensor) -> Latent:
@@ -39,7 +42,7 @@ def root_mean_square(code: Tensor) -> Tensor:
 
 
 def refine(
-    generator: TwoCodeGenerator,
+    generator: Generator,
     classifier: Classifier,
     target: int,
     images: Tensor,
@@ -49,7 +52,8 @@ def refine(
     """Improve codes by the published objective (Dravid et al. 2022, arXiv 2204.05376, equation 3).
 
     Minimises 10 MSE(G(z1, z2), x) + BCE(C(G(z1, z2)), C(x)) with Adam, all images as one batch;
-    each image keeps the codes of its best step. z2 stays 0 where it starts at 0.
+    each image keeps the codes of its best step. z2 stays 0 where it starts at 0. Works where
+    gradients are switched off around it, too.
 
     Args:
         generator: of the bundle.
@@ -66,6 +70,18 @@ def refine(
         raise ConfigError(f"refinement steps must be at least 0, got {steps}")
     if steps == 0:
         return start
+    with torch.inference_mode(False), torch.enable_grad():
+        return _descend(generator, classifier, target, images, start, steps)
+
+
+def _descend(
+    generator: Generator,
+    classifier: Classifier,
+    target: int,
+    images: Tensor,
+    start: Latent,
+    steps: int,
+) -> Latent:
     free = start.z2.abs().amax(dim=1, keepdim=True) > 0
     z1 = start.z1.detach().clone().requires_grad_()
     z2 = start.z2.detach().clone().requires_grad_()

@@ -18,7 +18,7 @@ def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors to store for the weights of a network.
 
     Args:
-        weights: its state dictionary, floating point.
+        weights: its state dictionary; whole numbers are kept.
 
     >>> packed = pack({"weight": torch.tensor([[1.27, -0.02]]), "bias": torch.zeros(1)})
     >>> packed["weight"].tolist(), packed["weight.scale"].dtype, packed["bias"].dtype
@@ -26,7 +26,9 @@ def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     packed: dict[str, Tensor] = {}
     for name, value in weights.items():
-        if value.ndim == 2:
+        if not value.is_floating_point():
+            packed[name] = value
+        elif value.ndim == 2:
             largest = value.abs().amax(dim=1, keepdim=True)
             scale = (largest / LEVELS).clamp(min=SMALLEST_SCALE).half()
             levels = (value / scale.float()).round().clamp(-LEVELS, LEVELS)

@@ -103,6 +103,18 @@ class Classifier(Protocol):
         ...
 
 
+class Generator(Protocol):
+    """Draws images from codes; a bundle holds one."""
+
+    def __call__(self, z1: Tensor, z2: Tensor) -> Tensor:
+        """``[N, d1]``, ``[N, d2]`` -> images ``[N, C, H, W]`` in [-1, 1]."""
+        ...
+
+    def film(self, z1: Tensor, z2: Tensor, strengths: Tensor) -> Tensor:
+        """Frames G(z1, t z2) ``[T, N, C, H, W]`` for strengths t >= 0 ``[T]``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Sample:
     """One image as read from disk: ``image`` ``[C, H, W]`` in [-1, 1] and what is known of it."""

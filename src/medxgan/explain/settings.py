@@ -19,8 +19,10 @@ class ExplainSettings:
 
     Attributes:
         methods: attributions to compute, names of ``medxgan.explain.METHODS``.
-        refine: steps of the published objective after the encoder.
-        start: codes come from the ``encoder``, or ``cold`` from the prior (then refine for long).
+        refine: steps of the published objective after the encoder or the cold start; 0 means the
+            explainer's ``inversion_steps``: none after an encoder, 5000 where there is none.
+        start: codes come from the ``encoder``, or ``cold`` from the prior (then refine for long);
+            a bundle of the published method, without encoder, starts cold in any case.
         frames: of the film, at least 2.
         steps: along the path of latent integrated gradients, and of integrated gradients.
         seed: of cold starts and of the positives shown for negative images.

@@ -32,6 +32,11 @@ LOG_NAME = "log.jsonl"
 Figures = dict[str, float]
 
 
+def no_figures(averaged: nn.Module) -> Figures:
+    """Watch nothing."""
+    return {}
+
+
 class Recipe(Protocol):
     """What is learned: networks, optimisers, and one step on one batch."""
 
@@ -83,6 +88,7 @@ class Run:
         identity: name -> value of all that must be the same when the run is resumed.
         resume: continue from the checkpoint in ``folder``.
         stop_after: stop early, after so many images, with a checkpoint; ``None`` runs to the end.
+        watch: further figures of a log line, from the averaged networks.
     """
 
     folder: Path
@@ -91,6 +97,7 @@ class Run:
     identity: dict[str, str]
     resume: bool = False
     stop_after: int | None = None
+    watch: Callable[[nn.Module], Figures] = no_figures
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,7 @@ def run_training(
             if due(state.step, settings.log_every):
                 figures = _log_line(state, shown)
                 if fabric.is_global_zero:
+                    figures |= run.watch(state.averaged)
                     log.append(figures)
             if fabric.is_global_zero:
                 monitor(shown, _means(state) or figures)
@@ -183,7 +191,7 @@ def _train_one_step(
     state.step += 1
     # A half-life that grows with the run forgets the first, random weights at once.
     half_life = min(settings.optimiser.ema_half_life, 0.1 * state.step * shown)
-    state.average(0.5 ** (shown / half_life))
+    state.average(0.5 ** (shown / half_life) if half_life > 0 else 0.0)
     state.augmentation.update(values["sign_real"], shown)
     for name, value in values.items():
         total, count = state.sums.get(name, (0.0, 0))

@@ -41,18 +41,23 @@ class TrainingState:
     sums: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def average(self, beta: float) -> None:
-        """Move the averaged weights towards the current ones: ``beta`` of the old is kept."""
+        """Move the averaged weights towards the current ones: ``beta`` of the old is kept.
+
+        Buffers, the running statistics of batch norms, are averages already: they are copied.
+        """
         with torch.no_grad():
             old: list[Tensor] = list(self.averaged.parameters())
             new: list[Tensor] = list(self.networks.parameters())
             torch._foreach_lerp_(old, new, 1 - beta)
+            for kept, current in zip(self.averaged.buffers(), self.networks.buffers(), strict=True):
+                kept.copy_(current)
 
 
 def new_state(
     networks: nn.Module, optimisers: dict[str, Optimizer], augmentation: AdaptiveProbability
 ) -> TrainingState:
     """The state before the first step; the average starts as a copy."""
-    averaged = copy.deepcopy(networks).requires_grad_(False)
+    averaged = copy.deepcopy(networks).requires_grad_(False).eval()
     return TrainingState(networks, averaged, optimisers, augmentation)
 
 

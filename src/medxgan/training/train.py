@@ -10,28 +10,35 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from torch import nn
 
 from medxgan.bundle import MANIFEST_NAME, Bundle, Manifest, record_classifier, save_bundle
 from medxgan.classifiers import TorchClassifier
-from medxgan.config import TrainingSettings, settings_to_toml
+from medxgan.config import Recipe, TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
 from medxgan.errors import ClassifierError, ConfigError, OutputError
 from medxgan.packing import pack, unpack
-from medxgan.training.calibration import measure_held_out
+from medxgan.training.calibration import measure_held_out, prior_agreement
 from medxgan.training.generated import Networks
 from medxgan.training.loop import Figures, Monitor, Outcome, Run, run_training
 from medxgan.training.medxgan import MedxganRecipe
 from medxgan.training.order import BalancedOrder
+from medxgan.training.published import PublishedNetworks, PublishedRecipe
 from medxgan.training.source import VariedImages, check_both_answers, predictions
 from medxgan.training.state import CHECKPOINT_NAME
 from medxgan.version import __version__
 
 EXAMPLES = 8
+WATCHED_CODES = 128
+RECIPES: dict[Recipe, type[MedxganRecipe] | type[PublishedRecipe]] = {
+    "medxgan": MedxganRecipe,
+    "published": PublishedRecipe,
+}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run of medXGAN needs beside its settings.
+    """What a run needs beside its settings, which say by what recipe it goes.
 
     Attributes:
         data: all splits; trained on ``train``, limits measured on ``val``.
@@ -92,7 +99,7 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
     # The same initial weights in every process, whatever torch's global generator did before.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        recipe = MedxganRecipe(
+        recipe = RECIPES[plan.settings.recipe](
             classifier,
             plan.target,
             plan.settings,
@@ -113,6 +120,7 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
         _identity(plan, train, fabric.world_size),
         plan.resume,
         plan.stop_after,
+        watch=lambda averaged: _watch(plan, averaged, fabric.device),
     )
     if fabric.is_global_zero and not plan.resume:
         plan.folder.mkdir(parents=True, exist_ok=True)
@@ -169,6 +177,30 @@ def _identity(plan: Plan, train: Dataset, processes: int) -> dict[str, str]:
     }
 
 
+def _watch(plan: Plan, averaged: nn.Module, device: torch.device) -> Figures:
+    """Agreement of both classes if training stopped now, for the log.
+
+    What a step logs is no measure between recipes: theirs are drawn, shaken and normalised
+    each in their own way.
+    """
+    assert isinstance(averaged, Networks | PublishedNetworks)
+    agreed = prior_agreement(
+        averaged.generator,
+        plan.classifier,
+        plan.target,
+        _code_sizes(plan),
+        device,
+        samples=WATCHED_CODES,
+        positives=1,
+    )
+    return {f"prior_agreement_{name}": agreed[name] for name in ("negative", "positive")}
+
+
+def _code_sizes(plan: Plan) -> tuple[int, int]:
+    """Dimensions of z1 and z2."""
+    return plan.settings.network.structure_code, plan.settings.network.pathology_code
+
+
 def _write_bundle(
     plan: Plan,
     outcome: Outcome,
@@ -177,22 +209,25 @@ def _write_bundle(
     shown: int,
     fabric: Fabric,
 ) -> Figures:
-    averaged = outcome.state.averaged.eval()
-    assert isinstance(averaged, Networks)
+    averaged = outcome.state.averaged
+    assert isinstance(averaged, Networks | PublishedNetworks)
     # What is measured is what is shipped: weights rounded as the bundle holds them.
     for network in (averaged.generator, averaged.encoder):
-        network.load_state_dict(unpack(pack(network.state_dict())))
+        if network is not None:
+            network.load_state_dict(unpack(pack(network.state_dict())))
     held_out = measure_held_out(
         averaged.generator,
         averaged.encoder,
         plan.classifier,
         plan.target,
+        _code_sizes(plan),
         plan.data.select("val", labelled=False),
         fabric.device,
     )
     averaged.to("cpu")
     manifest = Manifest(
         name=plan.folder.resolve().name,
+        method=plan.settings.recipe,
         target=plan.target,
         network=plan.settings.network,
         classifier=record_classifier(plan.classifier),
@@ -200,7 +235,7 @@ def _write_bundle(
         thresholds=held_out.thresholds,
         training={
             "preset": plan.settings.preset,
-            "settings": plan.settings.model_dump(exclude={"preset"}),
+            "settings": plan.settings.chosen(),
             "seed": plan.seed,
             "data": plan.data_name,
             "training_images": len(train),

@@ -237,7 +237,7 @@ def measure(arguments: argparse.Namespace) -> Metrics:
         data = opened.select(arguments.split)
         described = {"data": Path(arguments.data).name, "split": arguments.split}
     started = time.perf_counter()
-    metrics = evaluate(
+    evaluation = evaluate(
         explainer,
         data,
         oracle=load_classifier(arguments.oracle) if arguments.oracle else None,
@@ -248,7 +248,7 @@ def measure(arguments: argparse.Namespace) -> Metrics:
         progress=show_progress,
     )
     return {
-        **metrics,
+        **evaluation.document,
         "measured": {
             "bundle": manifest.name,
             **described,

@@ -1,173 +1,57 @@
 """Measuring, on a world where every figure is known, and against ``Explainer.explain``."""
 
-import importlib.util
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import medxgan
-from medxgan.bundle import Bundle, Manifest, Thresholds, record_classifier
-from medxgan.classifiers import TorchClassifier
-from medxgan.config import NetworkSettings
-from medxgan.data import Dataset, build_dataset
+from known_world import (
+    GROUND,
+    LESION,
+    PATCH_AREA,
+    PATIENTS,
+    SIZE,
+    SPEC,
+    brightness_oracle,
+    document_of,
+    figures_of,
+    linear_classifier,
+    make_data,
+    make_explainer,
+    patch,
+    values_of,
+)
+from medxgan.data import build_dataset
 from medxgan.data.phantom import make_phantoms
 from medxgan.errors import ClassifierError, ConfigError, DataError
-from medxgan.evaluate import Explained, evaluate
-from medxgan.evaluate.columns import completeness_columns
-from medxgan.evaluate.document import fill, places, with_medians
-from medxgan.evaluate.measure import count_predictions
-from medxgan.evaluate.passes import count_statuses
+from medxgan.evaluate import Evaluation, Explained, evaluate
+from medxgan.evaluate.completeness import completeness_columns
+from medxgan.evaluate.document import fill, with_medians
+from medxgan.evaluate.places import places
+from medxgan.evaluate.positives import count_statuses
+from medxgan.evaluate.predictions import count_predictions
+from medxgan.evaluate.reasons import SECTIONS_OF_POSITIVES
 from medxgan.explain import METHODS, scores
-from medxgan.explainer import Explainer
 from medxgan.metrics.bootstrap import summary
 from medxgan.metrics.localization import average_precision, evidence
-from medxgan.networks.encoder import Posterior
-from medxgan.types import ClassifierSpec, Problem, Status
+from medxgan.types import Problem, Status
 
-SIZE = 16
-PATCH = (slice(4, 8), slice(6, 10))
-PATCH_AREA = 16
 MEASURED = ("difference", "lig", "lig-published", "ig", "grad-cam")
-SPEC = ClassifierSpec(
-    size=SIZE, class_names=("healthy", "lesion"), intensity_range=(-1.0, 1.0), output="logits"
-)
-
-
-def patch() -> Tensor:
-    mask = torch.zeros(SIZE, SIZE)
-    mask[PATCH] = 1
-    return mask
-
-
-class BrightPatch(nn.Module):
-    """Draws a grey image of brightness z1 / 10 - 0.5, with a patch brighter by |z2|, at most 1.
-
-    With ``leak`` the patch stays, brighter by 0.3, in the negatives of images brighter than -0.4.
-    """
-
-    def __init__(self, leak: bool) -> None:
-        super().__init__()
-        self.leak = leak
-
-    def forward(self, z1: Tensor, z2: Tensor) -> Tensor:
-        lesion = z2.abs().clamp(max=1) + 0.3 * (z1 > 1) * self.leak
-        return (z1 / 10 - 0.5)[..., None, None] + lesion[..., None, None] * patch()
-
-    def film(self, z1: Tensor, z2: Tensor, strengths: Tensor) -> Tensor:
-        return torch.stack([self(z1, t * z2) for t in strengths])
-
-
-class PatchReader(nn.Module):
-    """Reads both codes of such an image without error."""
-
-    def forward(self, images: Tensor) -> tuple[Posterior, Posterior]:
-        ground = images[:, :, 0, 0]
-        lesion = images[:, :, 5, 7] - ground
-        return tuple(Posterior(code, torch.zeros_like(code)) for code in (10 * ground + 5, lesion))
-
-
-def linear_classifier(weight: Tensor, bias: float, spec: ClassifierSpec = SPEC) -> TorchClassifier:
-    """Log-odds of a lesion: ``weight . x + bias``."""
-    layer = nn.Linear(SIZE * SIZE, 2)
-    with torch.no_grad():
-        layer.weight.copy_(torch.stack([torch.zeros(SIZE * SIZE), weight.flatten()]))
-        layer.bias.copy_(torch.tensor([0.0, bias]))
-    return TorchClassifier(nn.Sequential(nn.Flatten(), layer), spec)
-
-
-def contrast_classifier() -> TorchClassifier:
-    """Positive where the patch is brighter than its surroundings by 0.25 or more."""
-    outside = 1 - patch()
-    return linear_classifier(40 * (patch() / patch().sum() - outside / outside.sum()), -10.0)
-
-
-def brightness_oracle(spec: ClassifierSpec = SPEC) -> TorchClassifier:
-    """Positive where the corner is brighter than -0.5, whatever the patch."""
-    weight = torch.zeros(SIZE, SIZE)
-    weight[0, 0] = 100
-    return linear_classifier(weight, 50.0, spec)
-
-
-def make_explainer(*, leak: bool = False, oracle: TorchClassifier | None = None) -> Explainer:
-    classifier = contrast_classifier()
-    manifest = Manifest(
-        name="known-world",
-        target=1,
-        network=NetworkSettings(structure_code=1, pathology_code=1),
-        classifier=record_classifier(classifier),
-        thresholds=Thresholds(
-            reconstruction_error=0.01,
-            prediction_gap=0.1,
-            structure_length=5.0,
-            pathology_length=5.0,
-            images=10,
-            quantile=0.99,
-        ),
-        training={},
-        metrics={},
-        data_licence="none",
-        generator_version="0",
-    )
-    bundle = Bundle(manifest, BrightPatch(leak), PatchReader(), classifier, oracle)
-    return Explainer(bundle, torch.device("cpu"))
-
-
-GROUND = torch.tensor([-0.6, -0.55, -0.45, -0.35, -0.6, -0.6, -0.45, -0.5])
-LESION = torch.tensor([0.5, 0.6, 0.7, 0.5, 0.5, 0.1, 0.0, 0.0])
-LABELS = [1, 1, 1, 1, 0, 1, 0, 0]  # the fifth is a false alarm, the sixth is missed
-PATIENTS = ["a", "a", "b", "b", "c", "c", "d", "d"]
-
-
-def make_data(
-    *, masks: bool = True, twins: bool = True, labels: list[int] = LABELS, keep: slice = slice(None)
-) -> Dataset:
-    codes = (GROUND[:, None] * 10 + 5, LESION[:, None])
-    pixels = BrightPatch(leak=False)(*codes)
-    lesions = patch().bool() & (torch.tensor(LABELS) == 1)[:, None, None]
-    healthy = torch.where(lesions[:, None], GROUND.view(-1, 1, 1, 1), pixels)
-    data = build_dataset(
-        pixels.numpy(),
-        labels=labels,
-        limits=(-1.0, 1.0),
-        class_names=SPEC.class_names,
-        split=[2] * len(labels),
-        groups=PATIENTS,
-        masks=lesions.numpy() if masks else None,
-        twins=healthy.numpy() if twins else None,
-    )
-    return data.take(keep)
-
-
-def figures_of(section: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Every figure of a document with its place."""
-    if isinstance(section, dict) and "value" in section:
-        yield place, section
-    elif isinstance(section, dict):
-        for name, part in section.items():
-            yield from figures_of(part, (*place, name))
-
-
-def values_of(section: dict[str, Any]) -> dict[str, float | None]:
-    return {place[-1]: figure["value"] for place, figure in figures_of(section)}
 
 
 @pytest.fixture(scope="module")
-def metrics() -> dict[str, Any]:
+def evaluation() -> Evaluation:
     explainer = make_explainer(oracle=brightness_oracle())
-    return evaluate(
-        explainer,
-        make_data(),
-        codes=40,
-        steps=32,
-        methods=("difference", "lig", "lig-published", "ig", "grad-cam"),
-    )
+    return evaluate(explainer, make_data(), codes=40, steps=32, methods=MEASURED)
+
+
+@pytest.fixture(scope="module")
+def metrics(evaluation) -> dict[str, Any]:
+    return evaluation.document
 
 
 def test_perfect_world_has_perfect_figures(metrics):
@@ -191,6 +75,32 @@ def test_twin_lacks_the_lesion_and_nothing_else(metrics):
     errors = LESION[:4] ** 2 * PATCH_AREA / SIZE**2
     expected = (10 * torch.log10(4 / errors)).mean().item()
     assert metrics["counterfactual"]["image_twin_psnr"]["value"] == pytest.approx(expected)
+
+
+def test_evaluation_holds_one_row_for_each_positive(evaluation):
+    assert evaluation.rows.tolist() == [0, 1, 2, 3, 4]
+    assert evaluation.methods == ("difference", "lig", "lig-published", "ig")
+    assert [str(status) for status in evaluation.statuses] == ["ok"] * 5
+    assert {values.shape for values in evaluation.columns.values()} == {(5,)}
+    iou = evaluation.columns["localization", "difference", "iou"]
+    assert iou[:4].tolist() == pytest.approx([1] * 4)
+    assert iou[4].isnan()
+
+
+def test_films_are_the_score_along_the_strengths(evaluation):
+    strengths = torch.linspace(0, 1, 11)
+    expected = (40 * LESION[:5, None] * strengths - 10).sigmoid()
+    torch.testing.assert_close(evaluation.films, expected, atol=1e-5, rtol=0)
+
+
+def test_every_column_has_its_figure(evaluation):
+    figures = dict(figures_of(evaluation.document))
+    apart = {place for place in evaluation.columns if place[0] == "failed_maps"}
+    assert evaluation.columns.keys() - apart <= figures.keys()
+    for place in evaluation.columns.keys() - apart:
+        figure = figures[place]
+        both = place[0] == "reconstruction"
+        assert figure["n"] + figure["n_missing"] == (8 if both else 5), place
 
 
 def test_every_image_is_counted(metrics):
@@ -221,7 +131,7 @@ def test_agreement_is_that_of_the_codes(metrics):
 
 @pytest.mark.parametrize("method", ["difference", "lig", "lig-published"])
 def test_map_of_the_patch_alone_is_perfect(metrics, method):
-    expected = {"iou": 1, "pointing": 1, "average_precision": 1}
+    expected = {"iou": 1, "pointing": 1, "average_precision": 1, "dice": 1}
     found = values_of(metrics["localization"][method])
     assert found.pop("concentration") == pytest.approx(SIZE**2 / PATCH_AREA, rel=1e-4)
     assert found == pytest.approx(expected)
@@ -252,14 +162,14 @@ def test_oracle_judges_images_by_its_own_rule_and_patients_are_resampled_togethe
 def test_given_oracle_goes_before_the_bundles_own():
     always = linear_classifier(torch.zeros(SIZE, SIZE), 5.0)
     explainer = make_explainer(oracle=brightness_oracle())
-    found = evaluate(explainer, make_data(), codes=1, methods=(), oracle=always)
+    found = document_of(explainer, make_data(), codes=1, methods=(), oracle=always)
     assert found["counterfactual"]["oracle_validity"]["value"] == 0
     assert found["counterfactual"]["oracle_before"]["value"] == 1
 
 
 def test_oracle_finds_the_class_by_name():
     swapped = SPEC.model_copy(update={"class_names": ("lesion", "healthy")})
-    found = evaluate(
+    found = document_of(
         make_explainer(), make_data(), codes=1, methods=(), oracle=brightness_oracle(swapped)
     )
     says_negative = (GROUND[:5] >= -0.5).float().mean().item()
@@ -296,7 +206,7 @@ def test_median_of_completeness_errors_is_that_of_the_finite_ones():
 
 def test_failures_count_as_failures():
     explainer = make_explainer(leak=True)
-    found = evaluate(explainer, make_data(), codes=40, methods=())
+    found = document_of(explainer, make_data(), codes=40, methods=())
     validity = found["counterfactual"]["validity"]
     assert (validity["value"], validity["n"], validity["n_missing"]) == (pytest.approx(0.8), 5, 0)
     assert found["statuses"]["no flip"] == 1
@@ -316,12 +226,11 @@ def test_every_figure_is_there_and_every_null_has_a_reason(metrics):
         assert figure["value"] is not None or figure["reason"], place
     assert "convolution" in found["localization", "grad-cam", "iou"]["reason"]
     assert found["localization", "occlusion", "iou"]["reason"] == "it was not asked for"
-    assert found["deletion", "lig"]["reason"] == "this version does not measure it"
 
 
 def test_what_the_data_lack_is_the_reason():
     data = make_data(masks=False, twins=False, labels=[-1] * 8)
-    found = evaluate(make_explainer(), data, codes=1, methods=("difference",), steps=2)
+    found = document_of(make_explainer(), data, codes=1, methods=("difference",), steps=2)
     assert "oracle" in found["counterfactual"]["oracle_validity"]["reason"]
     assert "twins" in found["counterfactual"]["twin_psnr"]["reason"]
     assert "mask" in found["counterfactual"]["outside_mask_mae"]["reason"]
@@ -333,34 +242,34 @@ def test_what_the_data_lack_is_the_reason():
 
 
 def test_without_positives_only_their_figures_are_null():
-    found = evaluate(make_explainer(), make_data(keep=slice(5, 8)), codes=1, steps=2)
+    found = document_of(make_explainer(), make_data(keep=slice(5, 8)), codes=1, steps=2)
     why = "the classifier calls none of the 3 images positive"
-    for section in ("monotonicity", "counterfactual", "localization", "completeness"):
+    for section in SECTIONS_OF_POSITIVES:
         assert {figure.get("reason") for _, figure in figures_of(found[section])} == {why}
-    assert found["seconds_per_image"]["reason"] == why
     assert found["statuses"]["n"] == 0
     assert found["reconstruction"]["prediction_match"]["n"] == 3
 
 
 def test_without_negatives_all_is_measured():
-    found = evaluate(make_explainer(), make_data(keep=slice(0, 5)), codes=1, methods=(), steps=1)
+    found = document_of(make_explainer(), make_data(keep=slice(0, 5)), codes=1, methods=(), steps=1)
     assert found["reconstruction"]["mse"]["n"] == found["counterfactual"]["validity"]["n"] == 5
 
 
 def test_batches_make_no_difference(metrics, monkeypatch):
     monkeypatch.setattr(scores, "CPU_PIXELS_AT_ONCE", 2 * SIZE**2)
     calls: list[tuple[str, int, int]] = []
-    found = evaluate(
+    found = document_of(
         make_explainer(oracle=brightness_oracle()),
         make_data(),
         codes=40,
         steps=32,
         methods=MEASURED,
+        controls=True,
         progress=lambda *call: calls.append(call),
     )
     whole = dict(figures_of(metrics))
     for place, figure in figures_of(found):
-        if place != ("seconds_per_image",):
+        if place[0] != "seconds_per_image":
             assert figure == pytest.approx(whole[place], abs=1e-3), place
     assert calls[:2] == [("codes", 2, 40), ("codes", 4, 40)]
     assert [call for call in calls if call[0] == "positives"] == [
@@ -375,7 +284,7 @@ def test_a_map_of_ones_own_is_a_name_and_a_function():
     def inverted(explained: Explained) -> Tensor:
         return 1 - patch().expand_as(explained.images)
 
-    found = evaluate(
+    found = document_of(
         make_explainer(), make_data(), codes=1, methods=(), own_maps={"inverted": inverted}
     )
     assert found["localization"]["inverted"]["iou"]["value"] == 0
@@ -450,7 +359,7 @@ def test_agrees_with_what_explain_shows(tiny_bundle):
     phantoms = make_phantoms("brain", 24, size=32, seed=7)
     data = build_dataset(phantoms.images[:, None], phantoms.labels, masks=phantoms.masks)
     asked = {"methods": ("difference", "grad-cam"), "steps": 4}
-    found = evaluate(explainer, data, codes=2, **asked)
+    found = document_of(explainer, data, codes=2, **asked)
     masks = list(torch.from_numpy(phantoms.masks))
     shown = explainer.explain(data.images(), masks=masks, **asked)
     positive = [one for one in shown if one.positive]
@@ -472,87 +381,3 @@ def test_agrees_with_what_explain_shows(tiny_bundle):
         expected = average_precision(evidence(maps), truth).nanmean().item()
         precision = found["localization"][method]["average_precision"]["value"]
         assert precision == pytest.approx(expected, rel=1e-3)
-
-
-@pytest.fixture(scope="module")
-def bundle_quality() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "bundle_quality.py"
-    spec = importlib.util.spec_from_file_location("bundle_quality", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_benchmark_prints_one_json_and_the_table(
-    tiny_bundle, bundle_quality, tmp_path, monkeypatch, capsys
-):
-    out = tmp_path / "deep" / "metrics.json"
-    options = [
-        "--kind",
-        "brain",
-        "--count",
-        "12",
-        "--codes",
-        "2",
-        "--steps",
-        "2",
-        "--table",
-        "--out",
-        str(out),
-    ]
-    monkeypatch.setattr("sys.argv", ["bundle_quality", str(tiny_bundle), *options])
-    bundle_quality.main()
-    printed = capsys.readouterr()
-    found = json.loads(printed.out)
-    assert found == json.loads(out.read_text())
-    assert (found["n"], found["agreement"]["negative"]["n"]) == (12, 2)
-    assert found["measured"]["data"] == "brain phantoms, seed 12345"
-    for label in bundle_quality.PHANTOM_LIMITS:
-        assert label in printed.err
-
-
-def test_benchmark_says_in_one_sentence_what_is_wrong(bundle_quality, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["bundle_quality", "nowhere"])
-    with pytest.raises(SystemExit) as ended:
-        bundle_quality.main()
-    assert ended.value.code == 2
-    assert "there is no bundle 'nowhere'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("relation", "value", "holds"),
-    [
-        (">=", 0.5, True),
-        (">", 0.5, False),
-        ("<", 0.4, True),
-        ("<", 0.5, False),
-        (">=", None, False),
-    ],
-)
-def test_limit_of_acceptance(bundle_quality, relation, value, holds):
-    assert bundle_quality.Limit(lambda metrics: value, relation, 0.5).holds(value) is holds
-
-
-def test_lead_leaves_out_what_is_null(bundle_quality):
-    methods = {
-        method: {"average_precision": {"value": value}}
-        for method, value in {
-            "difference": 0.5,
-            "lig": 0.8,
-            "lig-transferred": None,
-            "lig-published": 0.1,
-            "ig": 0.7,
-            "grad-cam": None,
-        }.items()
-    }
-    assert bundle_quality.precision_lead("maps")({"maps": methods}) == pytest.approx(0.1)
-    nulls = {method: {"average_precision": {"value": None}} for method in methods}
-    assert bundle_quality.precision_lead("maps")({"maps": nulls}) is None
-
-
-def test_kind_of_phantom_comes_from_the_names(bundle_quality):
-    assert bundle_quality.phantom_kind("mine", "chest-6400.npz") == "chest"
-    assert bundle_quality.phantom_kind("brain-phantom", "phantoms.npz") == "brain"
-    with pytest.raises(ConfigError, match="give --kind"):
-        bundle_quality.phantom_kind("legs", "knees")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medxgan.errors import DataError
-from medxgan.metrics.bootstrap import summary
+from medxgan.metrics.bootstrap import paired_difference, summary
 
 
 def test_a_constant_has_no_interval() -> None:
@@ -100,3 +100,48 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         summary(torch.zeros(2, 2))
     with pytest.raises(DataError, match="one group per value, got 1 for 2 values"):
         summary(torch.zeros(2), groups=["a"])
+    with pytest.raises(DataError, match=r"values \[2\], weights \[1\]"):
+        summary(torch.zeros(2), weights=torch.ones(1))
+    with pytest.raises(DataError, match=r"first \[2\], second \[3\]"):
+        paired_difference(torch.zeros(2), torch.zeros(3))
+
+
+def test_weights_make_a_weighted_mean_and_its_bootstrap() -> None:
+    values = torch.tensor([0.2, 0.9, torch.nan, 0.5, 0.4])
+    weights = torch.tensor([1.0, 3.0, 0.0, 2.0, 0.5])
+    figure = summary(values, weights=weights, resamples=20_000)
+    v, w = (side[values.isfinite()].numpy() for side in (values, weights))
+    assert figure["value"] == pytest.approx((v * w).sum() / w.sum())
+    assert (figure["n"], figure["n_missing"]) == (4, 1)
+    rng = np.random.default_rng(7)
+    drawn = rng.integers(4, size=(20_000, 4))
+    low, high = np.quantile((v * w)[drawn].sum(1) / w[drawn].sum(1), [0.025, 0.975])
+    assert [figure["low"], figure["high"]] == pytest.approx([low, high], abs=0.02)
+
+
+def test_equal_weights_are_no_weights() -> None:
+    values, groups = torch.linspace(0, 1, 12) ** 2, list("aabbccddeeff")
+    plain, weighted = summary(values, groups), summary(values, groups, weights=torch.full((12,), 7))
+    assert plain == pytest.approx(weighted)
+
+
+def test_pairs_are_resampled_together() -> None:
+    """Two figures that vary widely over images, but always by the same step: no doubt about it."""
+    hard = torch.linspace(0, 1, 20)
+    figure = paired_difference(hard + 0.25, hard)
+    assert [figure[key] for key in ("value", "low", "high")] == pytest.approx([0.25] * 3)
+    apart = [summary(hard + 0.25), summary(hard)]
+    assert apart[0]["low"] < apart[1]["high"], "unpaired intervals overlap"
+
+
+def test_pairs_of_a_patient_are_resampled_as_a_whole() -> None:
+    first, second = torch.tensor([1.0, 1.0, 0.0, 0.0]), torch.tensor([0.5, 0.5, 1.0, 1.0])
+    by_patient = paired_difference(first, second, ["a", "a", "b", "b"])
+    assert (by_patient["low"], by_patient["high"]) == (-1, 0.5)
+    assert by_patient["value"] == -0.25
+    assert by_patient == summary(first - second, ["a", "a", "b", "b"])
+
+
+def test_a_pair_with_a_gap_is_missing() -> None:
+    figure = paired_difference(torch.tensor([1.0, torch.nan]), torch.tensor([0.25, 1.0]))
+    assert (figure["value"], figure["n"], figure["n_missing"]) == (0.75, 1, 1)

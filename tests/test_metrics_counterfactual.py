@@ -4,7 +4,10 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
 
 from medxgan.errors import DataError
 from medxgan.metrics.counterfactual import (
@@ -117,6 +120,14 @@ def test_ssim_of_a_batch_is_that_of_each_image(images: Tensor) -> None:
         ]
     )
     torch.testing.assert_close(ssim(images, noisy), alone)
+
+
+def test_psnr_of_a_batch_is_that_of_each_image(images: Tensor) -> None:
+    noisy = (images + 0.2 * images.roll(1, 0)).clamp(-1, 1)
+    alone = torch.stack(
+        [peak_signal_noise_ratio(a, b, data_range=2.0) for a, b in zip(images, noisy, strict=True)]
+    )
+    torch.testing.assert_close(psnr(images, noisy), alone)
 
 
 def test_only_the_outside_counts(images: Tensor) -> None:

@@ -5,61 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
-from medxgan.evaluate.columns import COMPLETE_METHODS, LOCALIZATION, Columns, Place
+from medxgan.evaluate.columns import Columns, Place
 from medxgan.metrics.bootstrap import Summary, summary
 
 SCHEMA = 1
-FIGURES: dict[str, tuple[str, ...]] = {
-    "agreement": ("negative", "positive", "balanced"),
-    "monotonicity": ("spearman", "monotone_paths"),
-    "monotonicity_prior": ("spearman", "monotone_paths"),
-    "reconstruction": ("mse", "psnr", "ssim", "prediction_match", "prediction_mae"),
-    "counterfactual": (
-        "validity",
-        "oracle_before",
-        "oracle_validity",
-        "transfer_validity",
-        "oracle_transfer_validity",
-        "preservation_ssim",
-        "outside_mask_mae",
-        "twin_psnr",
-        "twin_ssim",
-        "image_twin_psnr",
-        "image_twin_ssim",
-        "reconstruction_twin_psnr",
-        "reconstruction_twin_ssim",
-        "transferred_twin_psnr",
-        "transferred_twin_ssim",
-    ),
-}
 NO_MEDIAN_INTERVAL = "the interval is given for the mean"
-
-
-def places(methods: Iterable[str]) -> list[Place]:
-    """Where all figures of ``metrics.json`` stand, in their order.
-
-    >>> places(["ig"])[:2]
-    [('agreement', 'negative'), ('agreement', 'positive')]
-    """
-    methods = tuple(methods)
-    return [
-        *((section, name) for section, names in FIGURES.items() for name in names),
-        *(
-            (section, method, name)
-            for section in ("localization", "localization_smoothed")
-            for method in methods
-            for name in LOCALIZATION
-        ),
-        *((section, method) for section in ("deletion", "noise_robustness") for method in methods),
-        *(
-            ("completeness", method, name)
-            for method in COMPLETE_METHODS
-            for name in ("mean", "median")
-        ),
-        *(("sanity", method) for method in methods),
-        *(("realism", name) for name in ("fid", "kid", "fid_floor")),
-        ("seconds_per_image",),
-    ]
 
 
 def missing(reason: str) -> Summary:
@@ -74,11 +24,17 @@ def missing(reason: str) -> Summary:
 def summaries(columns: Columns, groups: Sequence[str] | None) -> dict[Place, Summary]:
     """Mean and interval of each column; values of one group (a patient) are resampled together.
 
+    The share of overlap that a map keeps under noise is weighted by that overlap, see
+    ``overlap_kept``.
+
     >>> import torch
     >>> summaries({("a",): torch.tensor([0.0, 1.0])}, None)["a",]["value"]
     0.5
     """
-    return {place: summary(values, groups) for place, values in columns.items()}
+    return {
+        place: summary(values, groups, weights=_weights(place, columns))
+        for place, values in columns.items()
+    }
 
 
 def with_medians(figures: Mapping[Place, Summary], columns: Columns) -> dict[Place, Summary]:
@@ -124,6 +80,12 @@ def _reason(place: Place, reasons: Mapping[Place, str]) -> str:
     """The reason given for this very place, or else for the longest beginning of it."""
     beginnings = (place[:length] for length in range(len(place), -1, -1))
     return next((reasons[part] for part in beginnings if part in reasons), "")
+
+
+def _weights(place: Place, columns: Columns) -> Tensor | None:
+    if place[0] == "noise_robustness" and place[2] == "iou_ratio":
+        return columns["localization", place[1], "iou"]
+    return None
 
 
 def _median(mean: Summary, errors: Tensor) -> Summary:

@@ -1,11 +1,12 @@
 """Explanations of a batch as tensors, for measuring: no pictures, every film rendered once."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from medxgan.evaluate.timing import timed
 from medxgan.explain import scores
 from medxgan.explain.counterfactual import transfer
 from medxgan.explain.traversal import FRAMES, even_strengths
@@ -24,6 +25,8 @@ class Explained:
         probabilities: C on the 11 frames of the shorter film that people see, ``[11, N]``.
         transferred: the change made on the originals, ``[N, C, H, W]``.
         transferred_score: C on them, ``[N]``.
+        seconds: that the batch took: ``film``, the frames of both films alone, and
+            ``explanation``, from the images to the change on them.
     """
 
     images: Tensor
@@ -32,6 +35,7 @@ class Explained:
     probabilities: Tensor
     transferred: Tensor
     transferred_score: Tensor
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def reconstruction(self) -> Tensor:
@@ -56,14 +60,17 @@ def explain_positives(explainer: Explainer, images: Tensor, steps: int) -> Expla
         images: called positive by its classifier, in [-1, 1].
         steps: of the path that attributions integrate along, K, at least 1.
     """
+    device = explainer.device
     score = scores.probability(explainer.classifier, explainer.target)
-    latent = explainer.encode(images)
-    strengths = torch.cat([even_strengths(FRAMES), even_strengths(steps + 1)])
+    strengths = torch.cat([even_strengths(FRAMES), even_strengths(steps + 1)]).to(device)
+    images = images.to(device)
     with torch.no_grad():
-        frames = explainer.generator.film(latent.z1, latent.z2, strengths.to(explainer.device))
-    shown, path = frames[:FRAMES], frames[FRAMES:]
-    images = images.to(explainer.device)
-    transferred = transfer(images, path[-1], path[0])
+        latent, encoding = timed(device, lambda: explainer.encode(images))
+        frames, rendering = timed(
+            device, lambda: explainer.generator.film(latent.z1, latent.z2, strengths)
+        )
+        shown, path = frames[:FRAMES], frames[FRAMES:]
+        transferred, moving = timed(device, lambda: transfer(images, path[-1], path[0]))
     return Explained(
         images=images,
         latent=latent,
@@ -71,4 +78,10 @@ def explain_positives(explainer: Explainer, images: Tensor, steps: int) -> Expla
         probabilities=scores.evaluate(score, shown),
         transferred=transferred,
         transferred_score=scores.evaluate(score, transferred),
+        seconds={"film": rendering, "explanation": encoding + rendering + moving},
     )
+
+
+def has_encoder(explainer: Explainer) -> bool:
+    """Does one pass give the codes of an image, or must they be optimised?"""
+    return explainer.encoder is not None

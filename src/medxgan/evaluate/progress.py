@@ -7,7 +7,7 @@ class Progress(Protocol):
     """Told how far the measuring is."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """``done`` of ``total`` items of a stage: codes, scores, negatives, then positives."""
+        """``done`` of ``total`` of a stage: codes, scores, realism, negatives, then positives."""
         ...
 
 

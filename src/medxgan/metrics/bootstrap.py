@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from medxgan.errors import DataError
+from medxgan.metrics.shapes import check_same_shape
 
 LARGEST_DRAW = 2**22
 
@@ -30,6 +31,8 @@ def summary(
     groups: Sequence[Hashable] | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    *,
+    weights: Tensor | None = None,
 ) -> Summary:
     """Mean and 95 % percentile bootstrap interval (Efron & Tibshirani 1993).
 
@@ -42,13 +45,14 @@ def summary(
             because they are not independent. None resamples images.
         resamples: number of bootstrap samples.
         seed: makes the interval reproducible.
+        weights: of a weighted mean ``[N]``, positive where the value is finite; None weighs alike.
 
     Returns:
         ``value``, ``low``, ``high``, ``n`` and ``n_missing``; for no finite value the first three
         are None and ``reason`` says so.
 
     Raises:
-        DataError: ``values`` is not ``[N]``, or there is not one group key per value.
+        DataError: ``values`` is not ``[N]``, or there is not one group key and weight per value.
 
     >>> summary(torch.tensor([1.0, 1.0, torch.nan]))
     {'value': 1.0, 'low': 1.0, 'high': 1.0, 'n': 2, 'n_missing': 1}
@@ -57,7 +61,9 @@ def summary(
         raise DataError(f"expected one value per image, [N], got shape {list(values.shape)}")
     if groups is not None and len(groups) != len(values):
         raise DataError(f"expected one group per value, got {len(groups)} for {len(values)} values")
-    values = values.detach().cpu().double()
+    weights = torch.ones_like(values) if weights is None else weights
+    check_same_shape(values=values, weights=weights)
+    values, weights = values.detach().cpu().double(), weights.detach().cpu().double()
     finite = values.isfinite()
     count = int(finite.sum())
     missing = len(values) - count
@@ -72,8 +78,9 @@ def summary(
             "reason": reason,
         }
     member_of = _group_numbers(groups, finite)
-    sizes = torch.bincount(member_of).double()
-    sums = torch.zeros_like(sizes).index_add(0, member_of, values[finite])
+    none = torch.zeros(int(member_of.max()) + 1, dtype=torch.double)
+    sizes = none.index_add(0, member_of, weights[finite])
+    sums = none.index_add(0, member_of, (weights * values)[finite])
     means = _resampled_means(sums, sizes, resamples, seed)
     low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=means.dtype)).tolist()
     return {
@@ -83,6 +90,31 @@ def summary(
         "n": count,
         "n_missing": missing,
     }
+
+
+def paired_difference(
+    first: Tensor, second: Tensor, groups: Sequence[Hashable] | None = None
+) -> Summary:
+    """Mean of ``first - second`` over the same images, with its paired bootstrap interval.
+
+    Both are resampled together (Efron & Tibshirani 1993): what makes an image hard for both takes
+    no part in the interval. An image on which one of them is not defined is missing.
+
+    Args:
+        first: ``[N]``, one per image.
+        second: ``[N]``, of the same images.
+        groups: as for ``summary``.
+
+    Raises:
+        DataError: the shapes differ, or there is not one group key per image.
+
+    >>> hard, harder = torch.tensor([0.9, 0.1, 0.5]), torch.tensor([0.8, 0.0, torch.nan])
+    >>> found = paired_difference(hard, harder)
+    >>> round(found["low"], 3), round(found["high"], 3), found["n"]
+    (0.1, 0.1, 2)
+    """
+    check_same_shape(first=first, second=second)
+    return summary(first - second, groups)
 
 
 def _group_numbers(groups: Sequence[Hashable] | None, finite: Tensor) -> Tensor:

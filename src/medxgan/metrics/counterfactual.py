@@ -43,7 +43,9 @@ def agreement(negative: Tensor, positive: Tensor) -> dict[str, Tensor]:
 
 
 def flipped(before: Tensor, after: Tensor) -> Tensor:
-    """Is the answer on the other side of 0.5 after the change? Validity is the mean of this.
+    """Is the answer on the other side of 0.5 after the change?
+
+    The mean of this is the validity of Mothilal et al. 2020 (arXiv 1905.07697).
 
     Args:
         before: scores of the original images, ``[N]``.
@@ -66,7 +68,8 @@ def flipped(before: Tensor, after: Tensor) -> Tensor:
 def prediction_match(first: Tensor, second: Tensor) -> Tensor:
     """Are both scores on the same side of 0.5? ``[N]``, ``[N]`` -> ``[N]``: 1 or 0.
 
-    A score that is not a number matches nothing.
+    Does a reconstruction keep the answer, the first condition on codes of Dravid et al. 2022
+    (arXiv 2204.05376)? A score that is not a number matches nothing.
 
     Raises:
         DataError: the shapes differ.
@@ -82,6 +85,7 @@ def prediction_match(first: Tensor, second: Tensor) -> Tensor:
 def is_monotone(probabilities: Tensor, tolerance: float = 0.01) -> Tensor:
     """Does a film's score never fall by more than ``tolerance`` below where it has been?
 
+    The rise along the traversal that Dravid et al. 2022 (arXiv 2204.05376) report, made a number.
     Small steps down add up: the fall is measured from the highest earlier frame.
 
     Args:

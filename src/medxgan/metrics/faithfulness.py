@@ -1,6 +1,6 @@
 """Does an attribution say what the classifier does? Completeness and deletion."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +13,9 @@ FRACTIONS = (0.01, 0.05, 0.1, 0.2)
 
 
 def completeness_delta(attribution: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """What an attribution adds to, minus what it should add to (Sundararajan et al. 2017).
+    """What an attribution adds to, minus what it should add to.
+
+    Completeness is the axiom of Sundararajan et al. 2017 (arXiv 1703.01365, section 3).
 
     Args:
         attribution: ``[N, C, H, W]``.
@@ -31,7 +33,7 @@ def completeness_delta(attribution: Tensor, start: Tensor, end: Tensor) -> Tenso
 
 
 def completeness_error(attribution: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Absolute completeness delta as a share of the change of the score.
+    """Absolute completeness delta (Sundararajan et al. 2017) as a share of the score's change.
 
     Args:
         attribution: ``[N, C, H, W]``.
@@ -57,9 +59,12 @@ def deletion_curve(
     replacement: Tensor,
     fractions: Sequence[float] = FRACTIONS,
     *,
-    seed: int = 0,
+    chance: Tensor,
 ) -> Tensor:
     """How far the score falls when the pixels with most evidence are replaced.
+
+    The deletion test of Samek et al. 2017 (arXiv 1509.06321) and Petsiuk et al. 2018 (RISE, arXiv
+    1806.07421), read off at a few shares of the image.
 
     Args:
         score: images ``[N, C, H, W]`` -> ``[N]``; called once per fraction, without gradients.
@@ -67,7 +72,7 @@ def deletion_curve(
         heatmap: evidence ``[N, H, W]``.
         replacement: what the pixels are replaced by: the counterfactual, or blurred images.
         fractions: shares of the image to replace, each in [0, 1].
-        seed: decides the order of pixels with equal evidence.
+        chance: random numbers ``[N, H, W]``; the largest go first among pixels of equal evidence.
 
     Returns:
         ``C(x) - C(x with the top share replaced)``, ``[Q, N]`` for Q fractions.
@@ -78,16 +83,17 @@ def deletion_curve(
 
     >>> image = torch.tensor([[[[4.0, 0.0], [0.0, 1.0]]]])
     >>> total = lambda images: images.sum(dim=(1, 2, 3))
-    >>> deletion_curve(total, image, image[:, 0], torch.zeros_like(image), [0.25, 0.5])
+    >>> black, chance = torch.zeros_like(image), torch.rand(1, 2, 2)
+    >>> deletion_curve(total, image, image[:, 0], black, [0.25, 0.5], chance=chance)
     tensor([[4.],
             [5.]])
     """
     check_same_shape(images=images, replacement=replacement)
-    check_same_shape(image=images[:, 0], heatmap=heatmap)
+    check_same_shape(image=images[:, 0], heatmap=heatmap, chance=chance)
     for fraction in fractions:
         if not 0 <= fraction <= 1:
             raise ConfigError(f"fractions to delete must be between 0 and 1, got {fraction}")
-    rank = _rank_from_hottest(heatmap, seed)
+    rank = _rank_from_hottest(heatmap, chance)
     pixels = heatmap[0].numel()
     with torch.no_grad():
         full = score(images)
@@ -101,36 +107,38 @@ def deletion_curve(
 def deletion_beyond_chance(
     score: Callable[[Tensor], Tensor],
     images: Tensor,
-    heatmap: Tensor,
+    heatmaps: Mapping[str, Tensor],
     replacement: Tensor,
     fractions: Sequence[float] = FRACTIONS,
     *,
-    seed: int = 0,
-) -> Tensor:
-    """The deletion curve minus that of randomly chosen pixels, ``[Q, N]``.
+    chance: Tensor,
+) -> dict[str, Tensor]:
+    """The deletion curve of each heatmap minus that of randomly chosen pixels.
 
-    Arguments and errors are those of ``deletion_curve``. Above 0: the evidence lies on pixels
-    that matter more than others; the random share takes out what any damage would do.
+    Above 0: the evidence lies on pixels that matter more than others; the random share takes out
+    what any damage would do. Arguments and errors are those of ``deletion_curve``, for several
+    methods at once; the random pixels are those with the largest ``chance``.
 
-    >>> image = torch.ones(1, 1, 4, 4)
+    Returns:
+        Method -> ``[Q, N]``.
+
+    >>> image, black = torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
     >>> total = lambda images: images.sum(dim=(1, 2, 3))
-    >>> deletion_beyond_chance(total, image, image[:, 0], torch.zeros_like(image), [0.5])
-    tensor([[0.]])
+    >>> maps, chance = {"flat": image[:, 0]}, torch.rand(1, 4, 4)
+    >>> deletion_beyond_chance(total, image, maps, black, [0.5], chance=chance)
+    {'flat': tensor([[0.]])}
     """
-    generator = torch.Generator().manual_seed(seed)
-    chance = torch.rand(heatmap.shape, generator=generator).to(heatmap.device)
-    by_evidence, by_chance = (
-        deletion_curve(score, images, order, replacement, fractions, seed=seed)
-        for order in (heatmap, chance)
-    )
-    return by_evidence - by_chance
+
+    def curve(heatmap: Tensor) -> Tensor:
+        return deletion_curve(score, images, heatmap, replacement, fractions, chance=chance)
+
+    by_chance = curve(chance)
+    return {method: curve(heatmap) - by_chance for method, heatmap in heatmaps.items()}
 
 
-def _rank_from_hottest(heatmap: Tensor, seed: int) -> Tensor:
-    """Rank of each pixel, 0 = most evidence, ``[N, H, W]``; ties in random order."""
-    values = heatmap.flatten(1)
-    generator = torch.Generator().manual_seed(seed)
-    shuffle = torch.rand(values.shape, generator=generator).argsort(dim=1).to(values.device)
-    order = values.gather(1, shuffle).argsort(dim=1, descending=True, stable=True)
-    hottest_first = shuffle.gather(1, order)
+def _rank_from_hottest(heatmap: Tensor, chance: Tensor) -> Tensor:
+    """Rank of each pixel, 0 = most evidence, ``[N, H, W]``; ties in the order of ``chance``."""
+    shuffle = chance.flatten(1).argsort(dim=1, descending=True)
+    shuffled = heatmap.flatten(1).gather(1, shuffle)
+    hottest_first = shuffle.gather(1, shuffled.argsort(dim=1, descending=True, stable=True))
     return hottest_first.argsort(dim=1).view_as(heatmap)

@@ -21,7 +21,9 @@ def evidence(attribution: Tensor) -> Tensor:
 
 
 def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Is the hottest pixel inside the lesion? (Zhang et al. 2018, without a margin.)
+    """Is the hottest pixel inside the lesion?
+
+    The pointing game of Zhang et al. 2018 (arXiv 1608.00507), without a margin.
 
     Args:
         heatmap: ``[N, H, W]``, larger = more evidence.
@@ -44,7 +46,7 @@ def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 
 def iou_at_area(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Intersection over union of the lesion and as many of the hottest pixels.
+    """Intersection over union (Jaccard 1912) of the lesion and as many of the hottest pixels.
 
     Args:
         heatmap: ``[N, H, W]``, larger = more evidence.
@@ -65,7 +67,7 @@ def iou_at_area(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 
 def dice_at_area(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Dice overlap of the lesion and as many of the hottest pixels.
+    """Dice overlap (Dice 1945) of the lesion and as many of the hottest pixels.
 
     With regions of equal area this is also their precision and recall.
 
@@ -97,7 +99,8 @@ def dice_at_area(heatmap: Tensor, mask: Tensor) -> Tensor:
 def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Area under the pixelwise precision-recall curve: sum of ``(R_n - R_{n-1}) P_n``.
 
-    The sum runs over the distinct evidence values, as in scikit-learn.
+    The sum runs over the distinct evidence values, as in scikit-learn; precision and recall of
+    pixels, after Davis & Goadrich 2006.
 
     Args:
         heatmap: ``[N, H, W]``, larger = more evidence.
@@ -129,8 +132,9 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
 def concentration(heatmap: Tensor, mask: Tensor) -> Tensor:
     """How many times more evidence a lesion pixel carries than the average pixel.
 
-    ``(sum of A in M / sum of A) / (area of M / area of the image)``. A map of zeros says as
-    little as a constant one and gets the same 1, so that silent methods are not left out.
+    ``(sum of A in M / sum of A) / (area of M / area of the image)``: the relevance mass accuracy
+    of Arras et al. 2022 (arXiv 2003.07258), relative to that of a constant map. A map of zeros
+    says as little as a constant one and gets the same 1, so that silent methods are not left out.
 
     Args:
         heatmap: ``[N, H, W]``, not negative.

@@ -20,7 +20,7 @@ def average_ranks(values: Tensor) -> Tensor:
 
 
 def spearman(first: Tensor, second: Tensor, dim: int = -1) -> Tensor:
-    """Spearman's rank correlation along ``dim``, with mean ranks for ties.
+    """Spearman's rank correlation (Spearman 1904) along ``dim``, with mean ranks for ties.
 
     Args:
         first: any shape.

@@ -1,6 +1,7 @@
 """How alike two images are: mean squared error, PSNR, SSIM, inside a region or overall.
 
-Images are ``[N, C, H, W]`` in [-1, 1], results one value per image, ``[N]``.
+Images are ``[N, C, H, W]`` in [-1, 1], results one value per image, ``[N]``. Errors as compared by
+Huynh-Thu & Ghanbari 2008, structural similarity by Wang et al. 2004.
 """
 
 import torch
@@ -14,7 +15,7 @@ SMALLEST_MSE = 1e-10
 
 
 def mse(first: Tensor, second: Tensor) -> Tensor:
-    """Mean squared error per image, ``[N]``.
+    """Mean squared error per image, ``[N]``: what the inversion of Dravid et al. 2022 minimises.
 
     Raises:
         DataError: the shapes differ.
@@ -27,7 +28,7 @@ def mse(first: Tensor, second: Tensor) -> Tensor:
 
 
 def psnr(first: Tensor, second: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in decibels per image, ``[N]``.
+    """Peak signal-to-noise ratio in decibels per image, ``[N]`` (Huynh-Thu & Ghanbari 2008).
 
     Errors below 1e-10 count as 1e-10 (106 dB), so that one identical pair does not make a mean
     infinite.
@@ -61,7 +62,7 @@ def ssim_map(first: Tensor, second: Tensor) -> Tensor:
 
 
 def ssim(first: Tensor, second: Tensor) -> Tensor:
-    """Mean structural similarity per image, ``[N]``; 1 for identical images.
+    """Mean structural similarity per image, ``[N]`` (Wang et al. 2004); 1 for identical images.
 
     Raises:
         DataError: the shapes differ.
@@ -74,7 +75,7 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
 
 
 def ssim_outside(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the structural similarity over the pixels outside ``mask`` ``[N, H, W]``.
+    """Mean structural similarity (Wang et al. 2004) over the pixels outside ``mask`` ``[N, H, W]``.
 
     Returns:
         ``[N]``; NaN where the mask covers the image.
@@ -91,6 +92,9 @@ def ssim_outside(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
 
 def mae_outside(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute difference over the pixels outside ``mask`` ``[N, H, W]``.
+
+    What a counterfactual changes beside the lesion (VA-GAN, Baumgartner et al. 2018, arXiv
+    1711.08998, keeps it small by an L1 penalty).
 
     Returns:
         ``[N]`` in [0, 2]; NaN where the mask covers the image.

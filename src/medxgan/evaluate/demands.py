@@ -1,0 +1,78 @@
+"""What must hold before anything is measured."""
+
+from collections.abc import Iterable
+
+from medxgan.classifiers import TorchClassifier, fingerprint_of
+from medxgan.data import Dataset
+from medxgan.errors import ClassifierError, ConfigError, DataError
+from medxgan.explain import METHODS
+from medxgan.explainer import Explainer
+
+
+def judging_oracle(
+    explainer: Explainer, oracle: TorchClassifier | None
+) -> tuple[TorchClassifier | None, int]:
+    """The second judge, and the index of its class with the name of the explained one.
+
+    Args:
+        explainer: its own oracle is taken where none is given.
+        oracle: a classifier that never gave feedback.
+
+    Raises:
+        ClassifierError: it does not know the explained class, or has the classifier's weights.
+    """
+    judge = oracle or explainer.oracle
+    if judge is None:
+        return None, explainer.target
+    classifier = explainer.classifier
+    # With the classifier's own description: other class names do not make it another model.
+    if fingerprint_of(judge.module, classifier.spec) == classifier.fingerprint:
+        raise ClassifierError(
+            f"the oracle has the same weights as the explained classifier, "
+            f"{classifier.fingerprint[:12]}, and would agree with it in everything; give one that "
+            "was trained on its own, or none"
+        )
+    judge.to(explainer.device)
+    return judge, judge.spec.target_index(explainer.bundle.target_name)
+
+
+def check_numbers(**numbers: int) -> None:
+    """Refuse numbers below 1; the keyword names are used in the sentence.
+
+    Raises:
+        ConfigError: one of them is.
+
+    >>> check_numbers(codes=1)
+    """
+    for name, value in numbers.items():
+        if value < 1:
+            raise ConfigError(f"{name} must be at least 1, got {value}")
+
+
+def check_names(own_maps: Iterable[str]) -> None:
+    """Refuse names of own maps that are taken.
+
+    Raises:
+        ConfigError: a method of this program has that name.
+
+    >>> check_names(["mine"])
+    """
+    for name in own_maps:
+        if name in METHODS:
+            raise ConfigError(f"'{name}' is a method of this program; give yours another name")
+
+
+def check_images(explainer: Explainer, data: Dataset) -> None:
+    """Refuse images that the explainer does not take, or none at all.
+
+    Raises:
+        DataError: another size, another number of channels, or no image.
+    """
+    spec = explainer.spec
+    if (data.size, data.channels) != (spec.size, spec.channels):
+        raise DataError(
+            f"the bundle takes images of {spec.size} pixels and {spec.channels} channel(s), the "
+            f"data set has {data.size} and {data.channels}; open it with that size"
+        )
+    if len(data) == 0:
+        raise DataError("measuring needs at least one image, got none")

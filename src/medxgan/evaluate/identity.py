@@ -1,0 +1,49 @@
+"""What is measured, by what and how, in a few words to compare."""
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from medxgan.bundle import Manifest
+from medxgan.classifiers import fingerprint_of
+from medxgan.data import Dataset
+from medxgan.evaluate.redrawn import networks_of
+from medxgan.explainer import Explainer
+from medxgan.version import __version__
+
+
+def identity_of(explainer: Explainer, data: Dataset, settings: dict[str, Any]) -> dict[str, str]:
+    """Names for the bundle, the data and the settings that change with anything in them.
+
+    Args:
+        explainer: its networks, its classifier and its limits are looked at.
+        data: every pixel, label, group, mask and twin is.
+        settings: what else decides the figures, in values that JSON can hold.
+    """
+    return {
+        "bundle": _digest_of_bundle(explainer),
+        "data": _digest_of_data(data),
+        "setting": json.dumps({"version": __version__, **settings}, sort_keys=True),
+    }
+
+
+def _digest_of_bundle(explainer: Explainer) -> str:
+    manifest: Manifest = explainer.bundle
+    described = manifest.model_dump_json(include={"target", "network", "thresholds"})
+    parts = [explainer.classifier.fingerprint, described]
+    parts += [fingerprint_of(network, manifest.spec) for network in networks_of(explainer).values()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _digest_of_data(data: Dataset) -> str:
+    table, rows = data.table, data.rows
+    digest = hashlib.sha256(f"{table.limits} {table.class_names}".encode())
+    for column in (table.pixels, table.masks, table.twins, table.has_mask, table.labels):
+        if column is not None:
+            chosen = np.ascontiguousarray(column[rows])
+            digest.update(f"{chosen.dtype} {chosen.shape}".encode())
+            digest.update(chosen.tobytes())
+    digest.update("\n".join([*data.groups.tolist(), *data.names.tolist()]).encode())
+    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""What an evaluation leaves behind: figures as JSON and as a table, pictures, and a page."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from medxgan.data import Dataset
+from medxgan.evaluate.evaluation import Evaluation
+from medxgan.evaluate.output_rows import probabilities_of, table_text
+from medxgan.evaluate.output_worst import order_sentence, worst_cases
+from medxgan.explainer import Explainer
+from medxgan.report.evaluation import render_evaluation
+from medxgan.report.evaluation_charts import CHARTS, Measured
+from medxgan.report.evaluation_sheet import draw_sheet
+from medxgan.report.evaluation_style import LIGHT, drawn
+from medxgan.report.staging import staged_folder
+from medxgan.version import __version__
+
+METRICS_FILE = "metrics.json"
+TABLE_FILE = "metrics.csv"
+REPORT_FILE = "report.html"
+FIGURES_FOLDER = "figures"
+SHEET = "worst"
+WORST = 10
+
+
+def write_evaluation(
+    evaluation: Evaluation,
+    explainer: Explainer,
+    data: Dataset,
+    folder: Path,
+    *,
+    settings: Mapping[str, object],
+) -> Path:
+    """Write ``metrics.json``, ``metrics.csv``, ``figures/`` and ``report.html``.
+
+    Args:
+        evaluation: of ``explainer`` on ``data``.
+        explainer: explains the worst cases once more, for their pictures.
+        data: the images that were measured.
+        folder: made where missing; files of the same name are replaced.
+        settings: of the run (data, split, seed, ...), by name; kept in ``metrics.json`` under
+            ``measured`` and shown at the foot of the page.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        OutputError: the folder cannot be written; no file is left half-written.
+    """
+    measured = Measured(evaluation.document, evaluation.methods, evaluation.films)
+    facts = facts_of(explainer) | dict(settings)
+    cases = worst_cases(evaluation, explainer, data, WORST)
+    pictures = {name: partial(chart.draw, measured) for name, chart in CHARTS.items()}
+    pictures[SHEET] = partial(draw_sheet, cases)
+    page = render_evaluation(
+        measured,
+        cases,
+        order=order_sentence(evaluation),
+        title=f"How good are the explanations of {explainer.bundle.name}?",
+        facts=facts,
+    )
+    table = table_text(evaluation, data, probabilities_of(explainer, data, evaluation))
+    document = {**evaluation.document, "measured": facts}
+    metrics = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    with staged_folder(folder) as stage:
+        (stage / FIGURES_FOLDER).mkdir()
+        for name, draw in pictures.items():
+            (stage / FIGURES_FOLDER / f"{name}.png").write_bytes(drawn(draw, LIGHT, "png"))
+        for name, text in (
+            (METRICS_FILE, metrics + "\n"),
+            (TABLE_FILE, table),
+            (REPORT_FILE, page),
+        ):
+            (stage / name).write_text(text, encoding="utf-8")
+    return folder / REPORT_FILE
+
+
+def facts_of(explainer: Explainer) -> dict[str, object]:
+    """What was measured, for whoever reads the figures later."""
+    return {
+        "bundle": explainer.bundle.name,
+        "method": explainer.bundle.method,
+        "explained class": explainer.bundle.target_name,
+        "classifier": explainer.classifier.fingerprint[:12],
+        "written by": f"medxgan {__version__}",
+    }

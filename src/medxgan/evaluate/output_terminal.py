@@ -1,0 +1,89 @@
+"""An evaluation in the terminal: all methods in one table, and what became of the images."""
+
+from rich.table import Table
+from rich.text import Text
+
+from medxgan.evaluate.evaluation import Evaluation
+from medxgan.report.evaluation_tables import (
+    OVERVIEW,
+    Cell,
+    controls_not_beaten,
+    method_rows,
+    section_rows,
+)
+
+FIGURES_SHOWN = {
+    "agreement": ("balanced",),
+    "monotonicity": ("monotone_paths",),
+    "reconstruction": ("prediction_match",),
+    "counterfactual": (
+        "validity",
+        "transfer_validity",
+        "oracle_before",
+        "oracle_validity",
+        "oracle_transfer_validity",
+        "preservation_ssim",
+        "outside_mask_mae",
+        "image_twin_psnr",
+        "twin_psnr",
+        "transferred_twin_psnr",
+    ),
+}
+"""Figures of the short table, by section of ``metrics.json``."""
+
+
+def methods_table(evaluation: Evaluation, *, mark: str = "", narrow: bool = False) -> Table:
+    """A row a method; the best of each column in bold, with ``mark`` behind it.
+
+    Args:
+        evaluation: what was measured.
+        mark: for places that cannot show bold, such as ``*``.
+        narrow: is there too little room for the heads? They are broken, the figures never.
+    """
+    table = Table(box=None, pad_edge=False, collapse_padding=narrow)
+    table.add_column("method", vertical="bottom", no_wrap=True)
+    rows = method_rows(evaluation.document, evaluation.methods, OVERVIEW)
+    texts = [[_text(cell, mark) for cell in row.cells] for row in rows]
+    for number, column in enumerate(OVERVIEW):
+        widest = max((len(cells[number]) for cells in texts), default=1)
+        head = column.head.replace(" ", "\n")
+        table.add_column(head, justify="right", overflow="fold", min_width=widest)
+    for row, cells in zip(rows, texts, strict=True):
+        table.add_row(Text(row.name), *cells)
+    return table
+
+
+def figures_table(evaluation: Evaluation) -> Table:
+    """What became of the images: values with 95 % intervals and n, or why there are none."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval")
+    table.add_column("n", justify="right")
+    for section, names in FIGURES_SHOWN.items():
+        for row in section_rows(evaluation.document, section):
+            if row.name in names:
+                label, cell = row.measure.label, row.cell
+                shown = f"agreement, {label}" if section == "agreement" else label
+                table.add_row(shown, cell.text, cell.interval or cell.reason, _count(cell))
+    return table
+
+
+def control_lines(evaluation: Evaluation) -> list[str]:
+    """A sentence for each control that is not beaten, or one on all of them."""
+    sentences = controls_not_beaten(evaluation.document)
+    if sentences is None:
+        return ["No control was measured."]
+    return [f"Not beaten: {sentence}" for sentence in sentences] or ["Every control is beaten."]
+
+
+def _text(cell: Cell, mark: str) -> Text:
+    value = cell.value
+    shown = "<0.001" if value is not None and 0 < value < 0.001 else cell.text
+    if not cell.best:
+        return Text(shown + " " * len(mark))
+    return Text(shown + mark, style="bold")
+
+
+def _count(cell: Cell) -> str:
+    return "" if cell.value is None else str(cell.n)

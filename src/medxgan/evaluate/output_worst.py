@@ -1,0 +1,124 @@
+"""Which explanations are the worst, in an order that is said, and their pictures."""
+
+import math
+
+import numpy as np
+import torch
+
+from medxgan.data import Dataset
+from medxgan.evaluate.columns import Place
+from medxgan.evaluate.evaluation import Evaluation
+from medxgan.evaluate.explained import explain_positives
+from medxgan.explain import scores
+from medxgan.explain.traversal import FRAMES, even_strengths
+from medxgan.explainer import Explainer
+from medxgan.report.evaluation_sheet import Case
+from medxgan.types import Explanation, Latent
+
+GAP: Place = ("reconstruction", "prediction_mae")
+FIRST_CHOICE = "difference"
+
+
+def ordering_method(evaluation: Evaluation) -> str | None:
+    """The method whose average precision orders the cases; None where no lesion is known."""
+    methods = sorted(evaluation.methods, key=lambda method: method != FIRST_CHOICE)
+    for method in methods:
+        precision = evaluation.columns.get(("localization", method, "average_precision"))
+        if precision is not None and bool(precision.isfinite().any()):
+            return method
+    return None
+
+
+def order_sentence(evaluation: Evaluation) -> str:
+    """What makes a case a bad one, in words."""
+    gap = "the larger gap between the predictions of original and reconstruction"
+    method = ordering_method(evaluation)
+    if method is None:
+        return f"Worst first: a failed status before a sound one, then {gap}."
+    return (
+        "Worst first: a failed status before a sound one, then the lower average precision of the "
+        f"raw {method} map; images without a known lesion come after those with one, by {gap}."
+    )
+
+
+def worst_first(evaluation: Evaluation) -> list[int]:
+    """Numbers of all images called positive, the worst explanation first."""
+    precision = _precision(evaluation)
+    gap = evaluation.columns.get(GAP, torch.zeros(len(evaluation.rows))).tolist()
+
+    def goodness(number: int) -> tuple[bool, float, float]:
+        known = not math.isnan(precision[number])
+        sound = evaluation.statuses[number].ok
+        return sound, precision[number] if known else math.inf, -gap[number]
+
+    return sorted(range(len(evaluation.rows)), key=goodness)
+
+
+def worst_cases(
+    evaluation: Evaluation, explainer: Explainer, data: Dataset, count: int
+) -> list[Case]:
+    """The ``count`` worst explanations, the worst first, made once more for their pictures."""
+    chosen = worst_first(evaluation)[:count]
+    if not chosen:
+        return []
+    precision = _precision(evaluation)
+    return [
+        Case(
+            explanation,
+            average_precision=precision[number],
+            gap=abs(explanation.scores["image"] - explanation.scores["reconstruction"]),
+        )
+        for number, explanation in zip(
+            chosen, _explanations(evaluation, explainer, data, chosen), strict=True
+        )
+    ]
+
+
+def _precision(evaluation: Evaluation) -> list[float]:
+    place = ("localization", ordering_method(evaluation) or "", "average_precision")
+    unknown = torch.full((len(evaluation.rows),), torch.nan)
+    found: list[float] = evaluation.columns.get(place, unknown).tolist()
+    return found
+
+
+def _explanations(
+    evaluation: Evaluation, explainer: Explainer, data: Dataset, chosen: list[int]
+) -> list[Explanation]:
+    rows = evaluation.rows[np.asarray(chosen)]
+    images = data.images(rows)
+    masks, known = data.mask_images(rows)
+    explained = explain_positives(explainer, images, FRAMES - 1)
+    score = scores.probability(explainer.classifier, explainer.target)
+    before = scores.evaluate(score, images.to(explainer.device)).tolist()
+    film = explained.probabilities.cpu()
+    frames = explained.path.cpu()
+    return [
+        Explanation(
+            name=str(data.names[row]),
+            image=images[at],
+            reconstruction=frames[-1, at],
+            counterfactual=frames[0, at],
+            transferred=explained.transferred[at].cpu(),
+            frames=frames[:, at],
+            strengths=even_strengths(FRAMES),
+            probabilities=film[:, at],
+            difference=frames[-1, at] - frames[0, at],
+            attributions={},
+            latent=Latent(
+                explained.latent.z1[at : at + 1].cpu(), explained.latent.z2[at : at + 1].cpu()
+            ),
+            target=explainer.target,
+            target_name=explainer.bundle.target_name,
+            scores={
+                "image": before[at],
+                "reconstruction": float(film[-1, at]),
+                "counterfactual": float(film[0, at]),
+                "transferred": float(explained.transferred_score[at]),
+            },
+            alternatives=images.new_empty(0, *images.shape[1:]),
+            alternative_scores=images.new_empty(0),
+            status=evaluation.statuses[number],
+            mask=masks[at] if bool(known[at]) else None,
+        )
+        for at, (number, row) in enumerate(zip(chosen, rows.tolist(), strict=True))
+    ]

@@ -1,0 +1,80 @@
+"""What is measured on what, and how its images come in batches."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from medxgan.classifiers import TorchClassifier
+from medxgan.data import Dataset
+from medxgan.evaluate.columns import Rows
+from medxgan.evaluate.explained import MapFunction
+from medxgan.evaluate.parts import Part, Parts
+from medxgan.evaluate.progress import Progress
+from medxgan.explain import scores
+from medxgan.explainer import Explainer
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is measured on what.
+
+    Attributes:
+        explainer: the one that is measured.
+        data: the images.
+        oracle: score of the explained class by an independent classifier, or None.
+        methods: attributions, names of ``medxgan.explain.METHODS``.
+        own_maps: further attributions.
+        steps: that attributions integrate along.
+        seed: of everything that is drawn.
+        redrawn: the classifier with weights drawn anew, or None where that cannot be.
+        untrained: the explainer with weights drawn anew, or None where that is not asked for.
+        controls: are there to be controls?
+        parts: what is measured already.
+        progress: told after each batch.
+    """
+
+    explainer: Explainer
+    data: Dataset
+    oracle: scores.Score | None
+    methods: tuple[str, ...]
+    own_maps: Mapping[str, MapFunction]
+    steps: int
+    seed: int
+    redrawn: TorchClassifier | None
+    untrained: Explainer | None
+    controls: bool
+    parts: Parts
+    progress: Progress
+
+    @property
+    def score(self) -> scores.Score:
+        """The classifier's score of the explained class."""
+        return scores.probability(self.explainer.classifier, self.explainer.target)
+
+    def measured(self, stage: str, rows: Rows, measure: Callable[[Rows], Part]) -> list[Part]:
+        """The parts of a pass over ``rows``, those measured before among them.
+
+        Args:
+            stage: name of the pass.
+            rows: ``[N]``.
+            measure: makes the part of a few of them.
+        """
+        at_once = images_at_once(self.explainer, self.data)
+        parts = []
+        for number, start in enumerate(range(0, len(rows), at_once)):
+            batch = rows[start : start + at_once]
+            parts.append(self.parts.kept(stage, number, partial(measure, batch)))
+            self.progress(stage, start + len(batch), len(rows))
+        return parts
+
+    def images(self, rows: Rows) -> Tensor:
+        """Images of the data set on the explainer's device."""
+        return self.data.images(rows).to(self.explainer.device)
+
+
+def images_at_once(explainer: Explainer, data: Dataset) -> int:
+    """Images in a batch."""
+    return scores.images_at_once(torch.empty(data.size, data.size, device=explainer.device))

@@ -1,0 +1,102 @@
+"""``medxgan audit``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from medxgan.cli.options import Device, Quiet, Seed, Spec, Weights
+
+if TYPE_CHECKING:
+    from medxgan.data import Dataset
+    from medxgan.data.dataset import SplitName
+
+TITLES = {"scores": "Classifying", "explanations": "Explaining positives"}
+
+
+def audit(
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or a shipped one's name.")
+    ],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder, table (.csv) or archive (.npz).")
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for figures, tables and the report.")],
+    split: Annotated[
+        str | None,
+        typer.Option(help="train, val, test or all; test by default where there is one."),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Names with commas, from: difference, lig, lig-transferred, lig-published, ig, "
+            "grad-cam, occlusion; the first gives the verdict. By default: difference, "
+            "lig-transferred, ig, grad-cam."
+        ),
+    ] = None,
+    most: Annotated[int, typer.Option(min=10, help="Positives to explain, drawn at random.")] = 500,
+    ignore_masks: Annotated[
+        bool, typer.Option("--ignore-masks", help="Judge as if no lesion mask were known.")
+    ] = False,
+    classifier: Annotated[
+        str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
+    ] = None,
+    weights: Weights = None,
+    spec: Spec = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Find what a classifier relies on over many images: does a shortcut show?"""
+    from medxgan.audit import AuditSettings, write_audit
+    from medxgan.audit import audit as look_for_shortcuts
+    from medxgan.audit.document import HEADER, region_rows
+    from medxgan.audit.settings import DEFAULT_METHODS
+    from medxgan.audit.wording import sentence
+    from medxgan.classifiers import load_classifier
+    from medxgan.console import print_table, say_notes
+    from medxgan.data import open_dataset
+    from medxgan.explain import METHODS
+    from medxgan.explainer import load
+    from medxgan.output import check_writable_folder
+    from medxgan.progress import busy, progress
+
+    names = DEFAULT_METHODS if methods is None else [name.strip() for name in methods.split(",")]
+    settings = AuditSettings(
+        methods=tuple(dict.fromkeys(names)), most=most, masks=not ignore_masks, seed=seed
+    )
+    check_writable_folder(out)
+    model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
+    explainer = load(bundle, classifier=model, device=device)
+    with busy(f"Reading {data}", quiet=quiet):
+        opened = open_dataset(data, size=explainer.spec.size, channels=explainer.spec.channels)
+    images = _choose(opened, split)
+    say_notes(images.notes, quiet=quiet)
+    with progress("Auditing", 2 * len(images), "steps", quiet=quiet) as report:
+
+        def tell(stage: str, done: int, total: int) -> None:
+            before = 0 if stage == "scores" else len(images)
+            text = f"{TITLES[stage]}: {done} of {total}"
+            report(before + len(images) * done // total, text, milestone=done == total)
+
+        found, cohort = look_for_shortcuts(explainer, images, settings, tell)
+    with busy("Writing the report", quiet=quiet):
+        page = write_audit(found, cohort, explainer, out, data_name=data.resolve().name)
+    if quiet:
+        return
+    for of_method in found.methods:
+        print(f"\n{METHODS[of_method.method].title}: {of_method.verdict}")
+        print_table(region_rows(of_method), HEADER)
+    print(f"\n{found.verdict.capitalize()}: {sentence(found, found.judge)}")
+    for method, reason in found.skipped.items():
+        print(f"Note: {method} was left out: {reason}.")
+    print(f"Report written to {page}; open it in a browser.")
+
+
+def _choose(opened: "Dataset", split: str | None) -> "Dataset":
+    """The images to look at; labels play no part, so unlabelled ones are as good."""
+    from medxgan.data.split import SPLIT_NAMES
+
+    default = "test" if (opened.split == SPLIT_NAMES.index("test")).any() else "all"
+    return opened.select(cast("SplitName", split or default), labelled=False)

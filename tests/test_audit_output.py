@@ -1,0 +1,201 @@
+"""What an audit writes: page, JSON, arrays and figures; and the command that does it."""
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from conftest import SIZE, Command
+from medxgan.data import write_npz
+from medxgan.report.audit import PLACE_COLUMNS, AuditPage, Example, MethodPart, Place, render_audit
+from medxgan.report.audit_pictures import (
+    HOW_MUCH,
+    Outlined,
+    amount_picture,
+    amount_table,
+    end_text,
+    places_figure,
+)
+
+PIXEL = "data:image/png;base64,AAAA"
+
+
+def make_page(name: str = "scan", *, skipped: dict[str, str] | None = None) -> AuditPage:
+    """A page with one suspicious place and one example."""
+    example = Example(name, PIXEL, PIXEL, PIXEL, "0.900", "0.100", flipped=True, lesion="M1 1h2")
+    place = Place(
+        number=1,
+        kind="suspicious",
+        where="upper left",
+        cells=[(str(column), "a note") for column in range(len(PLACE_COLUMNS))],
+        outline="M0 0h4",
+        label=(5.0, 2.0),
+        examples=[example],
+    )
+    part = MethodPart(
+        label="Difference",
+        verdict="suspicious",
+        sentence="It recurs.",
+        mean=PIXEL,
+        mean_end="1.2",
+        share=PIXEL,
+        share_end="90 %",
+        facts={"Patients": "40"},
+        places=[place],
+    )
+    return AuditPage(
+        title=f"What decides '{name}'?",
+        target=name,
+        tiles=[("images", "80", "in the data")],
+        mean_image=PIXEL,
+        size=(32, 32),
+        methods=[part, part],
+        skipped=skipped or {},
+        rule=["One rule."],
+        facts={"seed": 0},
+    )
+
+
+class TestPage:
+    def test_loads_nothing_and_runs_nothing(self):
+        page = render_audit(make_page())
+        assert "default-src 'none'" in unescape(page)
+        assert "<script" not in page
+        assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", page)
+
+    def test_names_are_text(self):
+        page = render_audit(make_page("<img src=x onerror=alert(1)>"))
+        assert "<img src=x" not in page
+        assert "&lt;img src=x" in page
+
+    def test_every_column_has_its_figure(self):
+        page = render_audit(make_page())
+        assert page.count("<small>a note</small>") == 2 * len(PLACE_COLUMNS)
+
+    def test_what_was_not_computed_is_said(self):
+        assert "Not computed" not in render_audit(make_page())
+        page = render_audit(make_page(skipped={"grad-cam": "no convolution"}))
+        assert "grad-cam: no convolution" in page
+
+    def test_the_caution_is_there(self):
+        assert "a hint, not a proof" in render_audit(make_page())
+
+
+class TestPictures:
+    def test_amounts_become_indices(self):
+        values = torch.tensor([[-1.0, 0.0, 1.0, 2.0, torch.nan]])
+        assert list(amount_picture(values, 1.0, HOW_MUCH).tobytes()) == [0, 0, 254, 254, 255]
+
+    def test_nothing_at_all_has_no_scale(self):
+        assert list(amount_picture(torch.zeros(1, 2), 0.0, HOW_MUCH).tobytes()) == [0, 0]
+        assert end_text(torch.zeros(2)) == "1.0"
+
+    def test_brighter_is_more(self):
+        brightness = amount_table(HOW_MUCH)[:255].astype(int).sum(axis=1)
+        assert brightness[0] < brightness[127] < brightness[254]
+
+    def test_a_figure_of_all_kinds_of_places(self, tmp_path: Path):
+        places = []
+        for number, kind in enumerate(("suspicious", "recurring", "spread"), start=1):
+            pixels = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+            pixels[8 * number : 8 * number + 4, 4:9] = True
+            places.append(Outlined(number, kind, pixels))
+        maps = torch.rand(2, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+        file = tmp_path / "figure.png"
+        file.write_bytes(places_figure(torch.zeros(1, SIZE, SIZE), maps[0], maps[1], places, "t"))
+        with Image.open(file) as picture:
+            assert picture.size[0] > picture.size[1] > 300
+
+
+class TestCommand:
+    def test_writes_everything(
+        self, medxgan: Command, tiny_bundle: Path, phantom_archive: Path, tmp_path: Path
+    ):
+        out = tmp_path / "audit"
+        ended = medxgan(
+            "audit", tiny_bundle, phantom_archive, "--out", out, "--split", "all", "--most", 12,
+            "--methods", "difference, grad-cam",
+        )  # fmt: skip
+        assert ended.code == 0
+        assert {path.name for path in out.iterdir()} == {
+            "audit.html",
+            "audit.json",
+            "audit.npz",
+            "places-difference.png",
+            "places-grad-cam.png",
+        }
+        content = json.loads((out / "audit.json").read_text())
+        assert content["explained"] == 12
+        assert list(content["methods"]) == ["difference", "grad-cam"]
+        assert content["judged_by"] == "difference"
+        assert content["masks_known"] == 12
+        assert content["sentence"] in ended.out.replace("\n", " ")
+        assert "audit.html" in ended.out
+        with np.load(out / "audit.npz", allow_pickle=False) as arrays:
+            assert arrays["difference_touch_share"].shape == (SIZE, SIZE)
+            assert arrays["mean_image"].shape == (1, SIZE, SIZE)
+
+    def test_the_test_split_is_the_default(
+        self, medxgan: Command, tiny_bundle: Path, phantom_archive: Path, tmp_path: Path
+    ):
+        with np.load(phantom_archive, allow_pickle=False) as arrays:
+            tests = int((arrays["split"] == 2).sum())
+        ended = medxgan(
+            "audit", tiny_bundle, phantom_archive, "--out", tmp_path, "--methods", "difference",
+            "--quiet",
+        )  # fmt: skip
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
+        assert json.loads((tmp_path / "audit.json").read_text())["images"] == tests
+
+    def test_unlabelled_images_are_as_good(
+        self, medxgan: Command, tiny_bundle: Path, phantom_archive: Path, tmp_path: Path
+    ):
+        with np.load(phantom_archive, allow_pickle=False) as arrays:
+            images = arrays["images"][:40]
+        data = tmp_path / "unlabelled.npz"
+        write_npz(data, images=images, labels=np.full(40, -1), split=np.full(40, 2))
+        out = tmp_path / "out"
+        ended = medxgan("audit", tiny_bundle, data, "--out", out, "--methods", "difference")
+        assert ended.code == 0
+        content = json.loads((out / "audit.json").read_text())
+        assert content["images"] == 40
+        assert not content["lesions_excused"]
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--methods", "lgi"), "no method is named 'lgi'"),
+            (("--split", "tset"), "no split is named 'tset'"),
+        ],
+    )
+    def test_refuses(
+        self,
+        medxgan: Command,
+        tiny_bundle: Path,
+        phantom_archive: Path,
+        tmp_path: Path,
+        options: tuple[str, str],
+        words: str,
+    ):
+        ended = medxgan("audit", tiny_bundle, phantom_archive, "--out", tmp_path / "o", *options)
+        assert ended.code == 2
+        assert words in ended.err
+        assert not (tmp_path / "o").exists()
+
+    def test_a_file_in_the_way(
+        self, medxgan: Command, tiny_bundle: Path, phantom_archive: Path, tmp_path: Path
+    ):
+        (tmp_path / "taken").write_text("")
+        ended = medxgan("audit", tiny_bundle, phantom_archive, "--out", tmp_path / "taken")
+        assert ended.code == 2
+        assert "is in the way" in ended.err
+
+    def test_too_few_to_audit(self, medxgan: Command, tiny_bundle: Path, phantom_archive: Path):
+        ended = medxgan("audit", tiny_bundle, phantom_archive, "--out", "unused", "--most", 9)
+        assert ended.code == 2
+        assert "most" in ended.err

@@ -1,0 +1,73 @@
+"""``medxgan explain``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medxgan.cli.options import Device, Quiet, Seed, Spec, Target, Weights
+
+
+def explain(
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or a shipped one's name.")
+    ],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="INPUT", help="Images, folders or data sets.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")],
+    split: Annotated[
+        str | None, typer.Option(help="Of data sets, take only train, val or test.")
+    ] = None,
+    target: Target = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Names with commas, from: difference, lig, lig-transferred, "
+            "lig-published, ig, grad-cam, occlusion; all but the last by default."
+        ),
+    ] = None,
+    refine: Annotated[
+        int, typer.Option(help="Steps that bring the reconstruction nearer to the image.")
+    ] = 0,
+    start: Annotated[
+        str, typer.Option(help="encoder, or cold (then refine for long).")
+    ] = "encoder",
+    frames: Annotated[int, typer.Option(help="Pictures of the film.")] = 11,
+    classifier: Annotated[
+        str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
+    ] = None,
+    weights: Weights = None,
+    spec: Spec = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Explain images, and write a report for the browser."""
+    from medxgan.classifiers import load_classifier
+    from medxgan.console import print_table, say_notes
+    from medxgan.explainer import load
+    from medxgan.explaining import (
+        explain_inputs,
+        parse_settings,
+        summary_rows,
+        write_explanations,
+    )
+    from medxgan.output import check_writable_folder
+    from medxgan.progress import busy, progress
+
+    settings = parse_settings(methods, refine=refine, start=start, frames=frames, seed=seed)
+    check_writable_folder(out)
+    model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
+    explainer = load(bundle, classifier=model, device=device)
+    with busy("Reading images", quiet=quiet):
+        inputs = explainer.read(images, split)
+    say_notes(inputs.notes, quiet=quiet)
+    with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
+        explanations = explain_inputs(explainer, inputs, settings, report, target=target)
+    with busy("Writing the report", quiet=quiet):
+        page = write_explanations(explanations, explainer, out)
+    if not quiet:
+        print_table(summary_rows(explanations))
+        print(f"Report written to {page}; open it in a browser.")

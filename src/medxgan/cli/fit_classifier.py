@@ -1,0 +1,79 @@
+"""``medxgan fit-classifier``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medxgan.cli.options import Device, Quiet, Seed
+
+
+def fit_classifier(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder, table (.csv) or archive (.npz).")
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
+    arch: Annotated[str, typer.Option(help="cnn, vgg16, vgg16_bn or monai:NAME.")] = "cnn",
+    size: Annotated[
+        int | None, typer.Option(help="Bring images to this height and width: 32, 64, 128 or 256.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Bring images to 1 (grey) or 3 (colour) channels.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training images, at most.")] = 30,
+    patience: Annotated[
+        int, typer.Option(help="Epochs, and at least 200 steps, without progress before it stops.")
+    ] = 6,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="The highest of the run; what suits the architecture by default."),
+    ] = None,
+    bf16: Annotated[bool, typer.Option(help="bfloat16 convolutions: faster, rounded.")] = True,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Train a classifier that can then be explained."""
+    from medxgan.classifiers import save_classifier
+    from medxgan.console import print_table, say_notes
+    from medxgan.data import open_dataset
+    from medxgan.device import choose_device
+    from medxgan.fitting import (
+        MEASURED_HEADER,
+        chance_note,
+        check_size,
+        epoch_text,
+        fit_on_dataset,
+        measured_rows,
+        size_note,
+    )
+    from medxgan.output import check_writable_file
+    from medxgan.progress import busy, progress
+
+    check_writable_file(out, ".safetensors")
+    check_size(size)
+    chosen_device = choose_device(device)
+    with busy(f"Reading {data}", quiet=quiet):
+        images = open_dataset(data, size=size, channels=channels)
+    say_notes([*images.notes, *filter(None, [size_note(images)])], quiet=quiet)
+    with progress("Fitting", epochs, "epochs", quiet=quiet) as report:
+        classifier = fit_on_dataset(
+            images,
+            arch=arch,
+            epochs=epochs,
+            patience=patience,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            device=chosen_device,
+            bf16=bf16,
+            data_name=data.resolve().name,
+            on_epoch=lambda epoch: report(epoch.number, epoch_text(epoch)),
+        )
+    save_classifier(out, classifier)
+    if not quiet:
+        print_table(measured_rows(classifier), MEASURED_HEADER)
+        print(f"Classifier written to {out}.")
+    say_notes(filter(None, [chance_note(classifier)]), quiet=quiet)

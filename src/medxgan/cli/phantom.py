@@ -1,0 +1,43 @@
+"""``medxgan phantom``."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from medxgan.cli.options import Quiet, Seed
+
+
+def phantom(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder, or an archive (.npz).")],
+    *,
+    kind: Annotated[str, typer.Option(help="brain or chest.")] = "brain",
+    count: Annotated[int, typer.Option(help="Number of subjects.")] = 1000,
+    size: Annotated[int, typer.Option(help="Height and width, 32 to 256 pixels.")] = 64,
+    seed: Seed = 0,
+    shortcut: Annotated[
+        float | None,
+        typer.Option(
+            help="Plant a corner marker: in this share of the positives, "
+            "and in the rest (1 - share) of the negatives."
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Draw synthetic images, with lesion masks and healthy twins."""
+    from medxgan.data import write_phantoms
+    from medxgan.data.phantom import Kind, make_phantoms
+    from medxgan.output import check_writable_folder
+    from medxgan.progress import progress
+
+    check_writable_folder(out.parent)
+    chosen = cast(Kind, kind)  # make_phantoms refuses all others
+    with progress("Drawing", count, "subjects", quiet=quiet) as report:
+        phantoms = make_phantoms(
+            chosen, count, size=size, seed=seed, shortcut=shortcut, on_drawn=report
+        )
+    with progress("Writing", count, "subjects", quiet=quiet) as report:
+        write_phantoms(phantoms, out, chosen, seed, report)
+    if not quiet:
+        positives = int(phantoms.labels.sum())
+        print(f"{count} phantoms ({positives} with a lesion) written to {out}.")

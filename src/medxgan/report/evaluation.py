@@ -1,0 +1,192 @@
+"""An evaluation as one HTML page that needs nothing outside itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import get_args
+
+from medxgan.report.evaluation_charts import CHARTS, Chart, Measured
+from medxgan.report.evaluation_sheet import Case
+from medxgan.report.evaluation_style import DARK, LIGHT, drawn_uri
+from medxgan.report.evaluation_tables import (
+    COMPLETENESS,
+    CONTROLS,
+    DELETION,
+    LOCALIZATION_RAW,
+    LOCALIZATION_SMOOTHED,
+    NOISE,
+    OVERVIEW,
+    RANDOM_CLASSIFIER,
+    Column,
+    Document,
+    FigureRow,
+    Row,
+    cell_at,
+    control_rows,
+    controls_not_beaten,
+    method_rows,
+    nulls,
+    section_rows,
+)
+from medxgan.report.evaluation_wording import (
+    LOCALIZATION,
+    SECTIONS,
+    method_label,
+    place_text,
+)
+from medxgan.report.figures import data_uri, mask_picture
+from medxgan.report.html import _environment, _gradient_rules, _policy, _source
+from medxgan.report.panels import View, make_view
+from medxgan.report.scales import shared_scales
+from medxgan.report.wording import fact_text
+from medxgan.types import ProblemKind
+
+
+@dataclass(frozen=True)
+class MethodTable:
+    """A table with a row for each method."""
+
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class ChartView:
+    """A figure of the page with the tables of its numbers."""
+
+    chart: Chart
+    light: str
+    dark: str
+    tables: Sequence[MethodTable]
+
+
+@dataclass(frozen=True)
+class SectionView:
+    """A table of figures that are not of a method."""
+
+    title: str
+    question: str
+    rows: Sequence[FigureRow]
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """One of the worst cases: its pictures, why it is here, and the lesion where it is known."""
+
+    view: View
+    facts: Sequence[str]
+    mask: str
+
+
+TABLES_OF_CHARTS: dict[str, dict[str, Sequence[Column]]] = {
+    "localization": {"raw maps": LOCALIZATION_RAW, "smoothed maps": LOCALIZATION_SMOOTHED},
+    "deletion": {"fall of the probability beyond random pixels": DELETION},
+    "noise": {"likeness of the maps of noisy and of clean images": NOISE},
+    "films": {},
+}
+
+
+def render_evaluation(
+    measured: Measured,
+    cases: Sequence[Case],
+    *,
+    order: str,
+    title: str,
+    facts: Mapping[str, object],
+) -> str:
+    """One self-contained HTML page: no request leaves it, and its policy allows none.
+
+    Args:
+        measured: figures and films.
+        cases: the worst ones, the worst first.
+        order: a sentence that says what makes a case a bad one.
+        title: heading of the page.
+        facts: of bundle, data and run, by name.
+
+    Returns:
+        The page, with tables, figures for light and dark screens, and the cases.
+    """
+    document = measured.document
+    style = _source("report.css") + _source("evaluation.css") + _gradient_rules()
+    return (
+        _environment()
+        .get_template("evaluation.html.j2")
+        .render(
+            title=title,
+            document=document,
+            validity=cell_at(document, ("counterfactual", "validity")),
+            transfer=cell_at(document, ("counterfactual", "transfer_validity")),
+            seconds=cell_at(document, ("seconds_per_image", "explanation")),
+            kinds=get_args(ProblemKind),
+            overview=_table(measured, "all methods", OVERVIEW),
+            completeness=_table(measured, "completeness error", COMPLETENESS, "completeness"),
+            failed={method_label(m): n for m, n in document.get("failed_maps", {}).items() if n},
+            localization=LOCALIZATION,
+            charts=[_chart_view(measured, name, chart) for name, chart in CHARTS.items()],
+            sections=[
+                SectionView(words, question, section_rows(document, section))
+                for section, (words, question, _) in SECTIONS.items()
+            ],
+            controls=MethodTable("controls", CONTROLS, control_rows(document)),
+            random_classifier=_table(measured, "a classifier at random", RANDOM_CLASSIFIER),
+            not_beaten=controls_not_beaten(document),
+            cases=_case_views(cases),
+            order=order,
+            unmeasured=_unmeasured(document),
+            facts={name: fact_text(value) for name, value in facts.items()},
+            style=style,
+            policy=_policy(style, ""),
+        )
+    )
+
+
+def _table(
+    measured: Measured, caption: str, columns: Sequence[Column], section: str | None = None
+) -> MethodTable:
+    """A row for each method, or only for those that a section of ``metrics.json`` has."""
+    known = measured.methods if section is None else measured.document.get(section, {})
+    methods = [method for method in measured.methods if method in known]
+    rows = method_rows(measured.document, methods, columns)
+    return MethodTable(
+        caption, columns, [replace(row, name=method_label(row.name)) for row in rows]
+    )
+
+
+def _chart_view(measured: Measured, name: str, chart: Chart) -> ChartView:
+    draw = partial(chart.draw, measured)
+    return ChartView(
+        chart=chart,
+        light=drawn_uri(draw, LIGHT),
+        dark=drawn_uri(draw, DARK),
+        tables=[
+            _table(measured, caption, columns)
+            for caption, columns in TABLES_OF_CHARTS[name].items()
+        ],
+    )
+
+
+def _case_views(cases: Sequence[Case]) -> list[CaseView]:
+    """Cases with their pictures; all share one colour scale."""
+    scales = shared_scales([case.explanation for case in cases])
+    views = []
+    for number, case in enumerate(cases, start=1):
+        mask = case.explanation.mask
+        views.append(
+            CaseView(
+                view=make_view(case.explanation, f"case-{number}", (), scales),
+                facts=case.figures,
+                mask="" if mask is None else data_uri(mask_picture(mask)),
+            )
+        )
+    return views
+
+
+def _unmeasured(document: Document) -> dict[str, list[str]]:
+    """Reason -> what is null because of it, by section and method."""
+    return {
+        reason: list(
+            dict.fromkeys(place_text(place[: 2 + (place[0] == "controls")]) for place in places)
+        )
+        for reason, places in nulls(document).items()
+    }

@@ -1,0 +1,255 @@
+"""What an evaluation leaves behind: files, rows, the order of the worst cases, tables."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+import medxgan
+from evaluations import (
+    METHODS,
+    UNBEATEN,
+    figure,
+    make_empty_evaluation,
+    make_evaluation,
+    null,
+)
+from medxgan.data import Dataset, open_dataset
+from medxgan.errors import OutputError
+from medxgan.evaluate import Evaluation, evaluate, output
+from medxgan.evaluate.output import write_evaluation
+from medxgan.evaluate.output_rows import probabilities_of, table_text
+from medxgan.evaluate.output_terminal import control_lines, figures_table, methods_table
+from medxgan.evaluate.output_worst import (
+    order_sentence,
+    ordering_method,
+    worst_cases,
+    worst_first,
+)
+from medxgan.explainer import Explainer
+from medxgan.report.evaluation_charts import CHARTS
+from medxgan.types import Status
+
+PICTURES = {f"{name}.png" for name in (*CHARTS, "worst")}
+UNJUDGED = {"probability": torch.linspace(0.5, 0.9, 5)}
+
+
+@pytest.fixture
+def explainer(tiny_bundle: Path) -> Explainer:
+    return medxgan.load(tiny_bundle, device="cpu")
+
+
+@pytest.fixture
+def images(phantom_archive: Path) -> Dataset:
+    return open_dataset(phantom_archive).select("test")
+
+
+@pytest.fixture
+def found(explainer: Explainer, images: Dataset) -> Evaluation:
+    return evaluate(explainer, images, codes=2, methods=METHODS, steps=2, controls=False)
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def shown(table: Table, width: int = 120) -> str:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_everything_is_written(tmp_path, explainer, images, found):
+    page = write_evaluation(found, explainer, images, tmp_path / "out", settings={"seed": 7})
+    assert page == tmp_path / "out" / "report.html"
+    written = {path.name for path in page.parent.iterdir()}
+    assert written == {"metrics.json", "metrics.csv", "report.html", "figures"}
+    pictures = list((page.parent / "figures").iterdir())
+    assert {path.name for path in pictures} == PICTURES
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert picture.width == 1800
+    document = json.loads((page.parent / "metrics.json").read_text())
+    facts = document.pop("measured")
+    assert document == found.document
+    assert (facts["bundle"], facts["seed"]) == ("tiny", 7)
+    assert facts["classifier"] == explainer.classifier.fingerprint[:12]
+    assert "How good are the explanations of tiny?" in page.read_text()
+
+
+def test_failure_leaves_nothing_half_written(tmp_path, explainer, images, found, monkeypatch):
+    def full(draw: object, theme: object, kind: str) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(output, "drawn", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_evaluation(found, explainer, images, tmp_path / "out", settings={})
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_called_positive_is_written_too(tmp_path, explainer, images):
+    page = write_evaluation(make_empty_evaluation(), explainer, images, tmp_path, settings={})
+    assert "No image is called positive." in page.read_text()
+    assert rows_of((tmp_path / "metrics.csv").read_text()) == []
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == PICTURES
+
+
+def test_table_has_a_row_an_image_and_method(images):
+    rows = rows_of(table_text(make_evaluation(), images, UNJUDGED))
+    assert [(row["row"], row["method"]) for row in rows] == [
+        (str(images.rows[row]), method) for row in (2, 3, 5, 7, 8) for method in METHODS
+    ]
+    assert rows[2]["name"] == images.names[3]
+    assert rows[2]["group"] == images.groups[3]
+    assert {row["split"] for row in rows} == {"test"}
+    assert [row["status"] for row in rows[::2]] == ["no flip", "ok", "ok", "ok", "no flip"]
+    precision = [row["localization_average_precision"] for row in rows[::2]]
+    assert precision == ["0.9", "0.2", "0.4", "", "0.1"]
+    assert [row["reconstruction_prediction_mae"] for row in rows[1::2]] == [
+        *("0.1", "0.2", "0.3", "0.4", "0.5")
+    ]
+    assert rows[5]["deletion_blur_0.05"] == "2"
+    assert rows[5]["controls_random_classifier_localization_iou"] == "1"
+    assert rows[5]["controls_random_map_localization_iou"] == "0"
+    assert (rows[5]["seconds_per_image"], rows[5]["seconds_per_image_explanation"]) == (
+        *("0.25", "0.5"),
+    )
+    assert rows[-1]["probability"] == "0.9"
+
+
+def test_table_of_no_method_has_a_row_an_image(images):
+    rows = rows_of(table_text(make_evaluation(()), images, UNJUDGED))
+    assert [row["method"] for row in rows] == [""] * 5
+
+
+def test_figure_that_one_method_lacks_is_empty(images):
+    evaluation = make_evaluation()
+    evaluation.columns["completeness", "ig", "mean"] = torch.ones(5)
+    rows = rows_of(table_text(evaluation, images, UNJUDGED))
+    assert [row["completeness_mean"] for row in rows] == ["", "1"] * 5
+
+
+def test_probabilities_are_those_of_an_explanation(explainer, images, found):
+    probabilities = probabilities_of(explainer, images, found)
+    explanations = explainer.explain(images.images(found.rows), None, ())
+    for name, key in (
+        ("probability", "image"),
+        ("probability_film_start", "counterfactual"),
+        ("probability_film_end", "reconstruction"),
+        ("probability_transferred", "transferred"),
+    ):
+        expected = torch.tensor([explanation.scores[key] for explanation in explanations])
+        torch.testing.assert_close(probabilities[name], expected, atol=1e-4, rtol=0)
+
+
+def test_transferred_is_left_out_where_codes_would_be_optimised_again(
+    explainer, images, found, monkeypatch
+):
+    monkeypatch.setattr(Explainer, "encoder", None)
+    assert "probability_transferred" not in probabilities_of(explainer, images, found)
+
+
+def test_worst_is_a_failed_status_then_a_low_precision_then_a_large_gap():
+    evaluation = make_evaluation()
+    assert worst_first(evaluation) == [4, 0, 1, 2, 3]
+    sound = replace(evaluation, statuses=(Status(),) * 5)
+    assert worst_first(sound) == [4, 1, 2, 0, 3]
+    assert "average precision of the raw difference map" in order_sentence(sound)
+    sound.columns.clear()
+    sound.columns["reconstruction", "prediction_mae"] = torch.tensor([0.1, 0.5, 0.2, 0.4, 0.3])
+    assert worst_first(sound) == [1, 3, 4, 2, 0]
+    assert "precision" not in order_sentence(sound)
+
+
+def test_order_goes_by_the_difference_or_else_by_the_first_method_with_lesions():
+    assert ordering_method(make_evaluation(("ig", "difference"))) == "difference"
+    assert ordering_method(make_evaluation(("lig", "ig"))) == "lig"
+    evaluation = make_evaluation()
+    for method in METHODS:
+        evaluation.columns["localization", method, "average_precision"] *= torch.nan
+    assert ordering_method(evaluation) is None
+
+
+def test_worst_cases_are_explained_as_they_were_measured(explainer, images, found):
+    cases = worst_cases(found, explainer, images, 3)
+    numbers = worst_first(found)[:3]
+    rows = found.rows[numbers]
+    assert [case.explanation.name for case in cases] == images.names[rows].tolist()
+    gaps = found.columns["reconstruction", "prediction_mae"][numbers]
+    np.testing.assert_allclose([case.gap for case in cases], gaps, atol=1e-4)
+    masks = images.mask_images(rows)[0]
+    for case, number, image, mask in zip(cases, numbers, images.images(rows), masks, strict=True):
+        explanation = explainer.explain(image)
+        mine = case.explanation
+        for name in ("image", "reconstruction", "counterfactual", "transferred", "difference"):
+            expected = getattr(explanation, name)
+            torch.testing.assert_close(getattr(mine, name), expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(mine.probabilities, found.films[number], atol=1e-4, rtol=0)
+        assert mine.status == found.statuses[number]
+        assert mine.mask is not None
+        assert torch.equal(mine.mask, mask)
+
+
+def test_unknown_lesion_is_not_shown_as_an_empty_mask(explainer, images, found):
+    unknown = replace(
+        images, table=replace(images.table, has_mask=np.zeros_like(images.table.has_mask))
+    )
+    (case,) = worst_cases(found, explainer, unknown, 1)
+    assert case.explanation.mask is None
+
+
+def test_methods_in_the_terminal():
+    evaluation = make_evaluation(("lig-transferred", "ig"))
+    document = evaluation.document
+    document["localization"]["ig"]["pointing"] = figure(0.625)
+    document["seconds_per_image"]["ig"] = figure(0.0002)
+    document["sanity"] = {"lig-transferred": figure(-0.25), "ig": null("nothing to redraw")}
+    text = shown(methods_table(evaluation, mark="*"))
+    first, second = (line.split() for line in text.splitlines()[-2:])
+    assert first[0] == "lig-transferred"
+    assert second[:2] == ["ig", "0.625*"]
+    assert (first[-2:], second[-2:]) == (["−0.250", "0.500"], ["–", "<0.001*"])
+    bold = [
+        cell.plain
+        for column in methods_table(evaluation).columns
+        for cell in column.cells
+        if getattr(cell, "style", "") == "bold"
+    ]
+    assert {"0.625", "<0.001"} < set(bold)
+
+
+def test_narrow_terminal_breaks_heads_and_no_figure():
+    evaluation = make_evaluation(("lig-transferred", "ig"))
+    text = shown(methods_table(evaluation, narrow=True), width=80)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    first = text.splitlines()[-2].split()
+    assert first == ["lig-transferred", *["0.500"] * 10]
+
+
+def test_figures_in_the_terminal():
+    evaluation = make_evaluation()
+    evaluation.document["counterfactual"]["oracle_validity"] = null("there is no oracle")
+    text = shown(figures_table(evaluation))
+    assert "transfer validity" in text
+    assert "0.400 to 0.600" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("oracle validity")]
+    assert line.split("  ")[-1].strip() in ("", "there is no oracle")
+    assert "there is no oracle" in line
+    assert "–" in line
+
+
+def test_controls_in_the_terminal():
+    evaluation = make_evaluation()
+    assert control_lines(evaluation) == ["Every control is beaten."]
+    evaluation.document["controls"]["not_beaten"] = [UNBEATEN]
+    assert control_lines(evaluation) == [f"Not beaten: {UNBEATEN}"]
+    assert control_lines(make_empty_evaluation()) == ["No control was measured."]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medxgan.report.audit_pictures import HOW_MUCH, HOW_OFTEN, AmountColours, amount_table
-from medxgan.report.html import _environment, _gradient_rules, _policy, _source
+from medxgan.report.page import environment, gradient_rules, policy, source
 from medxgan.report.wording import fact_text
 
 GRADIENT_STOPS = 17
@@ -127,16 +127,16 @@ class AuditPage:
 
 def render_audit(page: AuditPage) -> str:
     """One self-contained HTML page: no request leaves it, and its policy allows none."""
-    style = _source("report.css") + _source("audit.css") + _gradient_rules() + _amount_rules()
+    style = source("report.css") + source("audit.css") + gradient_rules() + _amount_rules()
     return (
-        _environment()
+        environment()
         .get_template("audit.html.j2")
         .render(
             page=page,
             columns=PLACE_COLUMNS,
             facts={name: fact_text(value) for name, value in page.facts.items()},
             style=style,
-            policy=_policy(style, ""),
+            policy=policy(style, ""),
         )
     )
 

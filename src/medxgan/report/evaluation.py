@@ -35,7 +35,7 @@ from medxgan.report.evaluation_wording import (
     place_text,
 )
 from medxgan.report.figures import data_uri, mask_picture
-from medxgan.report.html import _environment, _gradient_rules, _policy, _source
+from medxgan.report.page import environment, gradient_rules, policy, source
 from medxgan.report.panels import View, make_view
 from medxgan.report.scales import shared_scales
 from medxgan.report.wording import fact_text
@@ -108,9 +108,9 @@ def render_evaluation(
         The page, with tables, figures for light and dark screens, and the cases.
     """
     document = measured.document
-    style = _source("report.css") + _source("evaluation.css") + _gradient_rules()
+    style = source("report.css") + source("evaluation.css") + gradient_rules()
     return (
-        _environment()
+        environment()
         .get_template("evaluation.html.j2")
         .render(
             title=title,
@@ -136,7 +136,7 @@ def render_evaluation(
             unmeasured=_unmeasured(document),
             facts={name: fact_text(value) for name, value in facts.items()},
             style=style,
-            policy=_policy(style, ""),
+            policy=policy(style, ""),
         )
     )
 

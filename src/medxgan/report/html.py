@@ -1,22 +1,15 @@
 """Explanations as one HTML page that needs nothing outside itself."""
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
-from hashlib import sha256
 from typing import get_args
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from medxgan.errors import DataError
-from medxgan.report.figures import BRIGHTNESS, EVIDENCE, ZERO_INDEX, ColourMap, colour_table
+from medxgan.report.page import environment, gradient_rules, policy, source
 from medxgan.report.panels import FIRST_ROW_METHODS, View, make_view
 from medxgan.report.scales import DIFFERENCE, Scales, shared_scales, shown_methods
 from medxgan.report.wording import METHOD_LABELS, METHOD_NOTES, fact_text, scale_text
 from medxgan.types import Explanation, ProblemKind
-
-GRADIENT_STOPS = 17
 
 
 def render_report(
@@ -53,10 +46,10 @@ def render_report(
         make_view(explanation, f"image-{number}", methods, scales)
         for number, explanation in enumerate(explanations, start=1)
     ]
-    style = _source("report.css") + _gradient_rules()
-    script = _source("report.js")
+    style = source("report.css") + gradient_rules()
+    script = source("report.js")
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             title=title,
@@ -73,56 +66,9 @@ def render_report(
             footer_facts={name: fact_text(value) for name, value in (footer_facts or {}).items()},
             style=style,
             script=script,
-            policy=_policy(style, script),
+            policy=policy(style, script),
         )
     )
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("medxgan.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _source(name: str) -> str:
-    """A style sheet or script as written: nothing of the explanations enters it."""
-    environment = _environment()
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _policy(style: str, script: str) -> str:
-    """Content security policy: this style, this script and inline pictures; nothing else."""
-    return (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode("ascii")
-
-
-def _gradient_rules() -> str:
-    """Style of the colour bars and of the ground under the maps, from the tables of the maps."""
-    rules = []
-    names: dict[str, ColourMap] = {"brightness": BRIGHTNESS, "evidence": EVIDENCE}
-    for name, colours in names.items():
-        table = colour_table(colours)
-        picked = [
-            table[round(2 * ZERO_INDEX * stop / (GRADIENT_STOPS - 1))]
-            for stop in range(GRADIENT_STOPS)
-        ]
-        stops = ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in picked)
-        red, green, blue = table[ZERO_INDEX]
-        rules.append(f".bar.{name} {{ background: linear-gradient(to right, {stops}); }}\n")
-        rules.append(f".ground.{name} {{ background: rgb({red} {green} {blue}); }}\n")
-    return "".join(rules)
 
 
 def _methods(explanations: Sequence[Explanation]) -> tuple[str, ...]:

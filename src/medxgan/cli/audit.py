@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from medxgan.cli.options import Device, Quiet, Seed, Spec, Weights
+from medxgan.cli.options import (
+    BundleName,
+    DataPath,
+    Device,
+    ExplainedModel,
+    Quiet,
+    Seed,
+    Spec,
+    Split,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from medxgan.data import Dataset
@@ -15,18 +25,11 @@ TITLES = {"scores": "Classifying", "explanations": "Explaining positives"}
 
 
 def audit(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or a shipped one's name.")
-    ],
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Folder, table (.csv) or archive (.npz).")
-    ],
+    bundle: BundleName,
+    data: DataPath,
     *,
     out: Annotated[Path, typer.Option(help="Folder for figures, tables and the report.")],
-    split: Annotated[
-        str | None,
-        typer.Option(help="train, val, test or all; test by default where there is one."),
-    ] = None,
+    split: Split = None,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -39,9 +42,7 @@ def audit(
     ignore_masks: Annotated[
         bool, typer.Option("--ignore-masks", help="Judge as if no lesion mask were known.")
     ] = False,
-    classifier: Annotated[
-        str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
-    ] = None,
+    classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
     seed: Seed = 0,

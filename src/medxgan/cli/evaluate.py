@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from medxgan.cli.options import Device, Quiet, Seed, Spec, Weights
+from medxgan.cli.options import (
+    BundleName,
+    DataPath,
+    Device,
+    ExplainedModel,
+    Quiet,
+    Seed,
+    Spec,
+    Split,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from medxgan.data import Dataset
@@ -29,18 +39,11 @@ STAGES = {
 
 
 def evaluate(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or a shipped one's name.")
-    ],
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Folder, table (.csv) or archive (.npz).")
-    ],
+    bundle: BundleName,
+    data: DataPath,
     *,
     out: Annotated[Path, typer.Option(help="Folder for figures, tables and the report.")],
-    split: Annotated[
-        str | None,
-        typer.Option(help="train, val, test or all; test by default where there is one."),
-    ] = None,
+    split: Split = None,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -52,9 +55,7 @@ def evaluate(
         Path | None,
         typer.Option(help="An independent classifier as second judge; the bundle's by default."),
     ] = None,
-    classifier: Annotated[
-        str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
-    ] = None,
+    classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
     codes: Annotated[int, typer.Option(min=1, help="Codes drawn from the prior.")] = 1000,

@@ -5,13 +5,20 @@ from typing import Annotated
 
 import typer
 
-from medxgan.cli.options import Device, Quiet, Seed, Spec, Target, Weights
+from medxgan.cli.options import (
+    BundleName,
+    Device,
+    ExplainedModel,
+    Quiet,
+    Seed,
+    Spec,
+    Target,
+    Weights,
+)
 
 
 def explain(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or a shipped one's name.")
-    ],
+    bundle: BundleName,
     images: Annotated[
         list[Path], typer.Argument(metavar="INPUT", help="Images, folders or data sets.")
     ],
@@ -35,9 +42,7 @@ def explain(
         str, typer.Option(help="encoder, or cold (then refine for long).")
     ] = "encoder",
     frames: Annotated[int, typer.Option(help="Pictures of the film.")] = 11,
-    classifier: Annotated[
-        str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
-    ] = None,
+    classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
     seed: Seed = 0,

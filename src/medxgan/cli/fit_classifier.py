@@ -5,13 +5,11 @@ from typing import Annotated
 
 import typer
 
-from medxgan.cli.options import Device, Quiet, Seed
+from medxgan.cli.options import DataPath, Device, Quiet, Seed
 
 
 def fit_classifier(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Folder, table (.csv) or archive (.npz).")
-    ],
+    data: DataPath,
     *,
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     arch: Annotated[str, typer.Option(help="cnn, vgg16, vgg16_bn or monai:NAME.")] = "cnn",

@@ -18,3 +18,15 @@ Spec = Annotated[
 Target = Annotated[
     str | None, typer.Option(help="Class to explain, name or index; the last one by default.")
 ]
+BundleName = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or a shipped one's name.")
+]
+DataPath = Annotated[
+    Path, typer.Argument(metavar="DATA", help="Folder, table (.csv) or archive (.npz).")
+]
+Split = Annotated[
+    str | None, typer.Option(help="train, val, test or all; test by default where there is one.")
+]
+ExplainedModel = Annotated[
+    str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
+]

@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from medxgan.cli.options import Device, Quiet, Seed, Spec, Target, Weights
+from medxgan.cli.options import DataPath, Device, Quiet, Seed, Spec, Target, Weights
 
 INTERRUPTED = 130
 METHODS = ("medxgan",)
 
 
 def train(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Folder, table (.csv) or archive (.npz).")
-    ],
+    data: DataPath,
     *,
     classifier: Annotated[
         str,

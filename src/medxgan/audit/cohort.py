@@ -153,11 +153,6 @@ def _batches(rows: Rows) -> Iterator[Rows]:
 
 
 def _check_images(explainer: Explainer, data: Dataset) -> None:
-    spec = explainer.spec
-    if (data.size, data.channels) != (spec.size, spec.channels):
-        raise DataError(
-            f"the bundle takes images of {spec.size} pixels and {spec.channels} channel(s), the "
-            f"data set has {data.size} and {data.channels}; open it with that size"
-        )
+    data.check_fits(explainer.spec)
     if len(data) == 0:
         raise DataError("an audit needs at least one image, got none")

@@ -14,6 +14,7 @@ from medxgan.data.intensity import Limits, to_signed
 from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
 from medxgan.errors import DataError, nearest
+from medxgan.types import ClassifierSpec
 
 SplitName = Literal["train", "val", "test", "all"]
 Indices = Sequence[int] | NDArray[np.integer[Any]] | Tensor | slice
@@ -88,6 +89,18 @@ class Dataset:
     def class_names(self) -> tuple[str, ...]:
         """Class names by index; empty where nothing is labelled."""
         return self.table.class_names
+
+    def check_fits(self, spec: ClassifierSpec) -> None:
+        """Refuse images that a bundle for classifiers of this kind does not take.
+
+        Raises:
+            DataError: another size, or another number of channels.
+        """
+        if (self.size, self.channels) != (spec.size, spec.channels):
+            raise DataError(
+                f"the bundle takes images of {spec.size} pixels and {spec.channels} channel(s), "
+                f"the data set has {self.size} and {self.channels}; open it with that size"
+            )
 
     @property
     def limits(self) -> Limits:

@@ -68,11 +68,6 @@ def check_images(explainer: Explainer, data: Dataset) -> None:
     Raises:
         DataError: another size, another number of channels, or no image.
     """
-    spec = explainer.spec
-    if (data.size, data.channels) != (spec.size, spec.channels):
-        raise DataError(
-            f"the bundle takes images of {spec.size} pixels and {spec.channels} channel(s), the "
-            f"data set has {data.size} and {data.channels}; open it with that size"
-        )
+    data.check_fits(explainer.spec)
     if len(data) == 0:
         raise DataError("measuring needs at least one image, got none")

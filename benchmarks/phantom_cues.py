@@ -1,10 +1,10 @@
-"""Can brightness alone tell lesions from healthy phantoms? It should not.
+"""Can brightness or colour alone tell lesions from healthy phantoms? It should not.
 
     python benchmarks/phantom_cues.py --count 4000 --seed 12345
 
-Cross-validated logistic regression on statistics of the histogram of each image; prints one JSON
-object: kind -> area under the ROC curve, 0.5 = brightness says nothing. Needs scikit-learn (extra
-``test``).
+Cross-validated logistic regression on statistics of the histogram of each image, of every channel
+in colour; prints one JSON object: kind -> area under the ROC curve, 0.5 = brightness says nothing.
+Needs scikit-learn (extra ``test``).
 """
 
 import argparse
@@ -27,7 +27,12 @@ FOLDS = 5
 
 
 def brightness_statistics(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean, deviation, quantiles, and shares above fixed levels of each image, ``[N, 15]``."""
+    """Mean, deviation, quantiles, and shares above fixed levels of each image, ``[N, 15]``.
+
+    Of images in colour ``[N, H, W, 3]`` those of every channel, ``[N, 45]``.
+    """
+    if images.ndim == 4:
+        return np.hstack([brightness_statistics(images[..., channel]) for channel in range(3)])
     pixels = images.reshape(len(images), -1).astype(np.float64)
     columns = [pixels.mean(1), pixels.std(1)]
     columns += list(np.percentile(pixels, QUANTILES, axis=1))

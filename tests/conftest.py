@@ -18,6 +18,7 @@ from medxgan.data.phantom import make_phantoms
 from medxgan.networks.encoder import Encoder
 from medxgan.networks.medxgan import TwoCodeGenerator
 from medxgan.types import ClassifierSpec
+from models import ModelFiles, write_files
 
 SIZE = 32
 SPEC = ClassifierSpec(size=SIZE, class_names=("healthy", "lesion"))
@@ -98,6 +99,16 @@ def other_classifier_file(
     path = tmp_path_factory.mktemp("other") / "other.safetensors"
     save_classifier(path, balanced_classifier(1))
     return path
+
+
+@pytest.fixture(scope="session")
+def model_files(
+    tmp_path_factory: pytest.TempPathFactory,
+    balanced_classifier: Callable[[int], TorchClassifier],
+) -> ModelFiles:
+    """The network of ``tiny_bundle``'s classifier, exported in every way."""
+    images = torch.rand(2, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    return write_files(balanced_classifier(0).module, images, tmp_path_factory.mktemp("models"))
 
 
 def make_bundle(classifier: TorchClassifier, name: str = "tiny") -> Bundle:

@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,23 @@ from medxgan.report.audit_pictures import (
 )
 
 PIXEL = "data:image/png;base64,AAAA"
+
+
+def dark_pixels(png: bytes) -> int:
+    return int((np.asarray(Image.open(BytesIO(png)).convert("L")) < 40).sum())
+
+
+def test_outlines_are_seen_on_light_images_in_colour():
+    """A slide is light: every line has a dark edge."""
+    slide, maps = torch.ones(3, 16, 16), torch.ones(16, 16)
+    slide[1:, ::2] = 0.5
+    pixels = torch.zeros(16, 16, dtype=torch.bool)
+    pixels[4:12, 4:12] = True
+    bare, outlined = (
+        dark_pixels(places_figure(slide, maps, maps, places, "t"))
+        for places in ([], [Outlined(1, "recurring", pixels)])
+    )
+    assert outlined > bare + 500
 
 
 def make_page(name: str = "scan", *, skipped: dict[str, str] | None = None) -> AuditPage:

@@ -279,9 +279,9 @@ def test_bundle_with_another_classifier(
 
 
 def test_newer_bundle(refuses, phantom_archive, bundle_copy):
-    change_manifest(bundle_copy, format_version=3)
+    change_manifest(bundle_copy, format_version=4)
     refuses(
-        "explain", bundle_copy, phantom_archive, saying="has format 3, this program reads up to 2"
+        "explain", bundle_copy, phantom_archive, saying="has format 4, this program reads up to 3"
     )
 
 
@@ -428,7 +428,7 @@ def test_images_too_small_for_a_classifier(refuses, tmp_path):
         (["--set", "run.images=many"], "setting run.images"),
         (["--set", "run.images=0"], "setting run.images"),
         (["--config", "nowhere.toml"], "cannot read the settings file nowhere.toml"),
-        (["--method", "stylegan"], "no training method is called 'stylegan'; choose from: medxgan"),
+        (["--method", "stilegan"], "is called 'stilegan'; did you mean 'stylegan'? choose from"),
         (["--target", "leson"], "no class is named 'leson'; did you mean 'lesion'"),
         (["--processes", "0"], "--processes must be 1 to 1"),
         (["--device", "tpu"], "device must be one of auto, cpu, cuda, mps, got 'tpu'"),

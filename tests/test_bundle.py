@@ -83,8 +83,8 @@ def test_a_model_that_is_not_included_has_to_be_given(tmp_path):
 
 
 def test_a_newer_format_is_said(copy):
-    edit(copy, format_version=3)
-    with pytest.raises(BundleError, match="has format 3, this program reads up to 2"):
+    edit(copy, format_version=4)
+    with pytest.raises(BundleError, match="has format 4, this program reads up to 3"):
         read_manifest(copy)
 
 

@@ -40,6 +40,19 @@ def needs_an_argument(width):
 
 def gives_a_number():
     return 3
+
+def predict(images):
+    return images.reshape(len(images), -1)[:, :2]
+
+def predict_if_asked(images=None):
+    return predict(images)
+
+def build_predict(width=2):
+    return lambda images: images.reshape(len(images), -1)[:, :width]
+
+class Predictor:
+    def __call__(self, images, scale=1):
+        return scale * predict(images)
 """
 
 
@@ -215,6 +228,46 @@ def test_a_ready_module_in_a_file_needs_no_call(model_file, images):
     assert load_classifier(f"{model_file}:ready", spec=SPEC)(images).shape == (3, 2)
 
 
+@pytest.mark.parametrize("name", ["predict", "build_predict", "Predictor"])
+def test_a_function_in_a_file_is_the_model_or_what_a_factory_gives(model_file, images, name):
+    """One that needs an argument is asked about images; others are called for what to ask."""
+    classifier = load_classifier(f"{model_file}:{name}", spec=SPEC)
+    assert (classifier.kind, classifier.source) == ("function", f"{model_file}:{name}")
+    expected = ((images + 1) / 2).flatten(1)[:, :2].softmax(1)  # intensity_range is 0 to 1
+    torch.testing.assert_close(classifier(images), expected)
+
+
+def test_a_role_may_be_said_where_the_rule_would_take_it_for_the_other(model_file, images):
+    source = f"{model_file}:predict_if_asked"
+    classifier = load_classifier(source, spec=SPEC, role="function")
+    torch.testing.assert_close(
+        classifier(images), load_classifier(f"{model_file}:predict", spec=SPEC)(images)
+    )
+    with pytest.raises(
+        ClassifierError, match=r"without arguments and failed with TypeError.*width"
+    ):
+        load_classifier(f"{model_file}:needs_an_argument", spec=SPEC, role="factory")
+    with pytest.raises(ClassifierError, match="role must be factory or function, got 'model'"):
+        load_classifier(source, spec=SPEC, role="model")
+
+
+def test_a_description_may_say_role_and_batch_size(tmp_path, model_file, images):
+    described = tmp_path / "model.toml"
+    text = 'source = "model.py:predict_if_asked"\nrole = "function"\nbatch_size = 2\n'
+    spec = '[spec]\nsize = 8\nclass_names = ["healthy", "tumour"]\n'
+    described.write_text(text + spec)
+    assert load_classifier(described).batch_size == 2
+    described.write_text(text.replace("= 2", "= 2.5") + spec)
+    with pytest.raises(ClassifierError, match="must give 'batch_size' as a whole number"):
+        load_classifier(described)
+
+
+def test_a_function_has_no_use_for_weights(tmp_path, model_file):
+    torch.save(weights_of(0.5), tmp_path / "weights.pt")
+    with pytest.raises(ClassifierError, match="is a function, which has no use for weights"):
+        load_classifier(f"{model_file}:predict", weights=tmp_path / "weights.pt", spec=SPEC)
+
+
 def test_a_factory_in_an_installed_package_is_called():
     spec = ClassifierSpec(size=8, output="value", class_names=("mean",))
     with pytest.raises(ClassifierError, match=r"must return \[2, 1\] for 2 images"):
@@ -226,8 +279,9 @@ def test_a_factory_in_an_installed_package_is_called():
     [
         ("Modell", "holds no 'Modell'; did you mean 'Model'"),
         ("not_callable", "must be a class or function .* got int"),
-        ("needs_an_argument", "called without arguments and failed with TypeError"),
-        ("gives_a_number", r"must return a torch\.nn\.Module, got int"),
+        ("needs_an_argument", "must return an array .* builds the model must need no arguments"),
+        ("gives_a_number", r"must return a torch\.nn\.Module or a function .*, got int"),
+        ("predict_if_asked", "called without arguments and failed with AttributeError"),
     ],
 )
 def test_a_name_that_gives_no_module_is_refused(model_file, name, sentence):
@@ -366,9 +420,10 @@ def test_monai_without_monai_names_the_extra(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ("model.onnx", r"\.onnx files cannot be loaded yet; give a \.safetensors file"),
-        ("model.pt2", r"\.pt2 files cannot be loaded yet"),
-        ("model.pth", "holds weights but no model"),
+        ("model.onnx", r"the classifier file 'model\.onnx' does not exist; check the path"),
+        ("model.pt2", r"file 'model\.pt2' does not exist"),
+        ("model.ckpt", "holds weights but no model"),
+        ("model.xml", r"give a \.safetensors file of this program, an \.onnx, \.pt2 or"),
         ("model.py", r"must name what to call, as in model\.py:MyNetwork"),
     ],
 )

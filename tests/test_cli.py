@@ -452,7 +452,7 @@ def test_what_a_user_can_meet_is_a_sentence(fault, sentence):
 
 
 def test_our_own_faults_keep_their_traceback(monkeypatch):
-    def broken(source):
+    def broken(source, **options):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("medxgan.inspection.inspect", broken)

@@ -41,12 +41,32 @@ def test_grey_weighs_the_colours_and_keeps_grey():
     np.testing.assert_array_equal(to_grey(grey.repeat(3, axis=1)), grey)
 
 
-def test_padding_takes_the_darkest_border_value_of_each_image_and_channel():
+def test_padding_takes_the_darkest_border_value_of_each_grey_image():
     images = np.array([[[[4, 1], [6, 7], [9, 8]]], [[[50, 60], [70, 80], [90, 95]]]])
     square = pad_to_square(images)
     assert square.shape == (2, 1, 3, 3)
     np.testing.assert_array_equal(square[:, :, :, :2], images)
     np.testing.assert_array_equal(square[:, 0, :, 2], [[1] * 3, [50] * 3])
+
+
+def test_padding_takes_the_median_border_of_each_colour():
+    """The darkest red, green and blue of a slide make a colour that is nowhere on it."""
+    image = np.zeros((1, 3, 3, 5), dtype=np.uint8)
+    image[0, 0], image[0, 1], image[0, 2] = 220, 150, 190
+    image[0, :, 0, :2] = [[90, 230], [60, 225], [120, 235]]
+    fitted = fit(image)
+    assert fitted.images[0, :, 0, 0].tolist() == [220, 150, 190]
+    assert fitted.changes == ("padded to a square with the median colour of their border",)
+
+
+def test_grey_made_colour_is_padded_as_grey():
+    image = np.array([[[[7, 9, 8]]]], dtype=np.uint8)
+    fitted = fit(image, channels=3)
+    np.testing.assert_array_equal(fitted.images, fit(image).images.repeat(3, axis=1))
+    assert fitted.changes == (
+        "made colour by repeating the grey channel",
+        "padded to a square with the darkest value of their border",
+    )
 
 
 def test_a_dark_centre_is_not_taken_for_background():

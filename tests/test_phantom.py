@@ -6,11 +6,35 @@ from PIL import Image
 
 from medxgan.data import open_dataset, write_phantoms
 from medxgan.data.manifest import read_rows
-from medxgan.data.phantom import make_phantoms
+from medxgan.data.phantom import GREEN_INK, make_phantoms
 from medxgan.data.phantom_files import lesion_boxes
 from medxgan.errors import ConfigError, OutputError
 
-KINDS = ("brain", "chest")
+KINDS = ("brain", "chest", "histology")
+AS_FIRST_RELEASED = {
+    "brain": {
+        "labels": [1, 0, 1, 0, 0, 1],
+        "split": [1, 1, 0, 0, 0, 0],
+        "markers": [0, 0, 1, 1, 1, 1],
+        "areas": [32, 0, 31, 0, 0, 32],
+        "means": [27.56, 22.49, 44.35, 27.26, 49.29, 30.69],
+        "pixels": [[0, 1, 12, 0], [0, 90, 26, 4], [0, 74, 66, 7], [0, 0, 5, 0]],
+    },
+    "chest": {
+        "labels": [1, 0, 1, 0, 0, 1],
+        "split": [0, 0, 0, 0, 0, 0],
+        "markers": [1, 0, 1, 0, 0, 1],
+        "areas": [16, 0, 22, 0, 0, 16],
+        "means": [114.40, 111.99, 138.57, 99.61, 123.87, 138.27],
+        "pixels": [
+            [170, 150, 171, 157],
+            [159, 56, 58, 196],
+            [117, 79, 148, 155],
+            [85, 213, 190, 21],
+        ],
+    },
+}
+"""Six subjects of 32 pixels, seed 4, shortcut 0.7: bundles and figures were made of these."""
 
 
 def grown(masks: np.ndarray, margin: int) -> np.ndarray:
@@ -47,8 +71,10 @@ def test_masks_are_there_exactly_where_a_lesion_is(phantoms):
     np.testing.assert_array_equal(phantoms.masks.any(axis=(1, 2)), phantoms.labels == 1)
 
 
-def test_lesions_are_brighter_and_darker(phantoms):
+@pytest.mark.parametrize("kind", ["brain", "chest"])
+def test_lesions_are_brighter_and_darker(kind):
     """Brightness alone finds nothing: both signs of contrast are common."""
+    phantoms = make_phantoms(kind, 200, size=48, seed=7)
     change = phantoms.images.astype(int) - phantoms.twins
     positive = np.flatnonzero(phantoms.labels)
     brighter = np.array([change[row][phantoms.masks[row]].mean() > 0 for row in positive])
@@ -62,6 +88,21 @@ def test_every_split_is_balanced(phantoms):
         assert labels.mean() == 0.5
 
 
+@pytest.mark.parametrize("kind", AS_FIRST_RELEASED)
+def test_brains_and_chests_stay_as_they_were(kind):
+    """The same seed must give the same subjects in every version.
+
+    Their pixels may differ by 1 between processors, which round the sine differently.
+    """
+    phantoms = make_phantoms(kind, 6, size=32, seed=4, shortcut=0.7)
+    known = AS_FIRST_RELEASED[kind]
+    for name in ("labels", "split", "markers"):
+        assert getattr(phantoms, name).astype(int).tolist() == known[name]
+    np.testing.assert_allclose(phantoms.masks.sum(axis=(1, 2)), known["areas"], atol=1)
+    np.testing.assert_allclose(phantoms.images.mean(axis=(1, 2)), known["means"], atol=0.1)
+    np.testing.assert_allclose(phantoms.images[1, 3::8, 3::8].astype(int), known["pixels"], atol=1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_seed_same_subjects_and_count_does_not_matter(kind):
     few, many, other = (
@@ -69,7 +110,7 @@ def test_same_seed_same_subjects_and_count_does_not_matter(kind):
     )
     for name in ("images", "twins", "masks", "labels", "split", "markers"):
         np.testing.assert_array_equal(getattr(few, name), getattr(many, name)[:9])
-    assert (few.images != other.images).any(axis=(1, 2)).all()
+    assert all((few.images[row] != other.images[row]).any() for row in range(9))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,7 +118,9 @@ def test_same_seed_same_subjects_and_count_does_not_matter(kind):
 def test_sizes(kind, size, monkeypatch):
     monkeypatch.setattr("medxgan.data.phantom.MOST_SUBJECTS_A_CHUNK", 4)
     phantoms = make_phantoms(kind, 4, size=size, seed=0)
-    assert phantoms.images.shape == phantoms.twins.shape == phantoms.masks.shape == (4, size, size)
+    assert phantoms.masks.shape == (4, size, size)
+    colours = (3,) if kind == "histology" else ()
+    assert phantoms.images.shape == phantoms.twins.shape == (4, size, size, *colours)
     assert (phantoms.images.dtype, phantoms.masks.dtype) == (np.uint8, np.bool_)
     assert all(len(np.unique(image)) > 20 for image in phantoms.images)
 
@@ -88,9 +131,10 @@ def test_a_certain_shortcut_marks_one_class(share):
     np.testing.assert_array_equal(phantoms.markers, phantoms.labels == share)
 
 
-def test_the_marker_is_drawn_on_image_and_twin_and_nowhere_else():
-    plain = make_phantoms("chest", 64, size=32, seed=2)
-    marked = make_phantoms("chest", 64, size=32, seed=2, shortcut=0.8)
+@pytest.mark.parametrize(("kind", "ink"), [("chest", 255), ("histology", GREEN_INK)])
+def test_the_marker_is_drawn_on_image_and_twin_and_nowhere_else(kind, ink):
+    plain = make_phantoms(kind, 64, size=32, seed=2)
+    marked = make_phantoms(kind, 64, size=32, seed=2, shortcut=0.8)
     letter = np.zeros((32, 32), bool)
     letter[2:7, 2:4] = letter[5:7, 2:6] = True
     assert not plain.markers.any()
@@ -98,7 +142,7 @@ def test_the_marker_is_drawn_on_image_and_twin_and_nowhere_else():
     for with_marker, without in ((marked.images, plain.images), (marked.twins, plain.twins)):
         np.testing.assert_array_equal(with_marker[~marked.markers], without[~marked.markers])
         np.testing.assert_array_equal(with_marker[:, ~letter], without[:, ~letter])
-        assert (with_marker[marked.markers][:, letter] == 255).all()
+        assert (with_marker[marked.markers][:, letter] == ink).all()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +153,8 @@ def test_the_marker_is_drawn_on_image_and_twin_and_nowhere_else():
         ({"size": 31}, "size must be 32 to 256 pixels, got 31"),
         ({"size": 257}, "size must be 32 to 256 pixels, got 257"),
         ({"shortcut": 1.5}, "probability must be 0 to 1, got 1.5"),
+        ({"task": "grade"}, "no phantom task is called 'grade'; did you mean 'graded'"),
+        ({"task": "graded", "shortcut": 0.9}, "got the task 'graded'; choose the task 'binary'"),
     ],
 )
 def test_errors(arguments, message):

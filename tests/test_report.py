@@ -23,6 +23,7 @@ from medxgan.report.figures import (
     ZERO_INDEX,
     colour_indices,
     colour_table,
+    difference_map,
     intensity_picture,
     map_picture,
     overlay_picture,
@@ -302,11 +303,72 @@ def test_other_methods_wait_in_a_second_row():
     assert "More maps: Occlusion" in text
 
 
-def test_colour_images_show_the_mean_difference_with_a_note():
+def test_colour_images_say_what_their_maps_show():
     text = Page(render_report([make_explanation(channels=3)])).text
-    assert "mean of channels" in text
+    assert "positive − negative, luminance" in text
+    assert "More maps: Difference, in colour" in text
     assert "Evidence is summed over the colour channels" in text
-    assert "channels" not in Page(render_report([make_explanation()])).text
+    grey = Page(render_report([make_explanation()])).text
+    assert "channels" not in grey
+    assert "in colour" not in grey
+
+
+def hue_change() -> Explanation:
+    """Half of the image turns from red to green of the same luminance; nothing else changes."""
+    difference = torch.zeros(3, SIDE, SIDE)
+    difference[0, :, : SIDE // 2] = -0.587
+    difference[1, :, : SIDE // 2] = 0.299
+    return replace(make_explanation("hue", channels=3), difference=difference)
+
+
+def test_a_change_of_hue_alone_is_seen_in_colour_only(tmp_path):
+    explanation = hue_change()
+    assert difference_map(explanation.difference).abs().max() < 1e-6
+    scales = shared_scales([explanation])
+    assert scales["difference-colour"] == pytest.approx(0.587)
+    save_explanation(explanation, tmp_path)
+    saved = np.asarray(Image.open(tmp_path / "difference-colour.png"))
+    assert (saved[:, SIDE // 2 :] == 128).all()
+    np.testing.assert_array_equal(saved[0, 0], [0, 192, 128])
+    page = Page(render_report([explanation]))
+    shown = colours_of(page, "hue: Difference, in colour")
+    np.testing.assert_array_equal(shown[..., :3], saved)
+    facts = json.loads((tmp_path / "explanation.json").read_text())
+    assert facts["colour_scales"]["difference-colour"] == pytest.approx(0.587)
+    assert "difference-colour.png" in facts["files"]
+
+
+def test_grey_images_have_no_difference_in_colour(tmp_path):
+    save_explanation(make_explanation(), tmp_path)
+    assert not (tmp_path / "difference-colour.png").exists()
+    assert "difference-colour" not in shared_scales([make_explanation()])
+
+
+def test_grey_and_colour_share_a_report():
+    """The grey image takes no part in the scale of colours, and has no such panel."""
+    grey = make_explanation("grey", amplitude=9.0)
+    page = Page(render_report([grey, hue_change()]))
+    assert len([i for i in page.attributes("img") if "in colour" in (i["alt"] or "")]) == 1
+
+
+def test_saved_pictures_keep_their_colours(tmp_path):
+    image = torch.stack([torch.full((SIDE, SIDE), level) for level in (-1.0, 0.0, 1.0)])
+    image[:, 0, 0] = 1.0
+    explanation = replace(
+        make_explanation(channels=3), image=image, frames=torch.stack([image, -image])
+    )
+    save_explanation(explanation, tmp_path)
+    expected = np.asarray(intensity_picture(image))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "original.png")), expected)
+    film = np.asarray(Image.open(tmp_path / "film.png"))
+    assert film.shape == (SIDE, 2 * SIDE, 3)
+    np.testing.assert_array_equal(film[:, :SIDE], expected)
+    np.testing.assert_array_equal(film[1, SIDE + 1], [255, 128, 0])
+
+
+def test_maps_over_colour_lie_on_shades_of_grey():
+    """Red evidence on pink tissue could not be told from the tissue."""
+    assert re.search(r"\.base \{[^}]*filter: grayscale\(1\)", render_report([make_explanation()]))
 
 
 def test_large_films_are_shown_smaller_and_say_so():

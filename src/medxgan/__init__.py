@@ -10,11 +10,13 @@ from medxgan.errors import MedxganError
 from medxgan.version import __version__
 
 if TYPE_CHECKING:
+    from medxgan.classifiers import BlackBox
     from medxgan.explain.lig import LatentIntegratedGradients
     from medxgan.explainer import Explainer, Explanations, load
     from medxgan.types import ClassifierSpec, Explanation, Latent, Status
 
 HOMES = {
+    "BlackBox": "medxgan.classifiers",
     "ClassifierSpec": "medxgan.types",
     "Explainer": "medxgan.explainer",
     "Explanation": "medxgan.types",
@@ -26,6 +28,7 @@ HOMES = {
 }
 
 __all__ = [
+    "BlackBox",
     "ClassifierSpec",
     "Explainer",
     "Explanation",

@@ -2,8 +2,9 @@
 
 The JSON says what the networks are, which classifier they explain, how they were trained and what
 was measured; the safetensors file holds generator and encoder (packed, see ``packing.py``) and,
-where they may be included, the classifier and an independent oracle (as they are). The published
-method has no encoder. Nothing is unpickled.
+where they may be included, the classifier and an independent oracle (as they are, see
+``stored_classifier.py``). The published method has no encoder. A bundle of the method ``stylegan``
+has no classifier, see ``style_bundle.py``. Nothing is unpickled.
 """
 
 import json
@@ -12,47 +13,55 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from medxgan.atomic import atomic_file
-from medxgan.classifiers import TorchClassifier, build_architecture
-from medxgan.config import NetworkSettings, Recipe
+from medxgan.classifiers import TorchClassifier
+from medxgan.config import NetworkSettings
 from medxgan.errors import BundleError, nearest
+from medxgan.networks.directed import DirectedGenerator
 from medxgan.networks.encoder import Encoder
 from medxgan.networks.medxgan import TwoCodeGenerator
 from medxgan.networks.published import PublishedGenerator
-from medxgan.packing import pack, unpack
+from medxgan.packing import fill, pack, read_tensors
+from medxgan.stored_classifier import (
+    ClassifierRecord,
+    classifier_tensors,
+    is_recorded,
+    record_classifier,
+    restore_classifier,
+)
+from medxgan.style_bundle import (
+    STYLE_FORMAT,
+    StyleBundle,
+    StyleManifest,
+    load_style_bundle,
+    style_tensors,
+)
 from medxgan.types import ClassifierSpec
 
+__all__ = [
+    "Bundle",
+    "ClassifierRecord",
+    "Manifest",
+    "Thresholds",
+    "find_bundle",
+    "load_bundle",
+    "read_manifest",
+    "record_classifier",
+    "save_bundle",
+    "shipped_bundles",
+]
+
 FORMAT_VERSION = 2  # 1: all weights in float16
+NEWEST_FORMAT = STYLE_FORMAT
 MANIFEST_NAME = "bundle.json"
 WEIGHTS_NAME = "weights.safetensors"
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ClassifierRecord(_Part):
-    """Which classifier a bundle explains (or is judged by), and whether it is inside.
-
-    Attributes:
-        fingerprint: hash of its weights and specification; another classifier is refused.
-        architecture: name that ``build_architecture`` knows, or None for a user's own model.
-        included: whether its weights are in the bundle.
-        source: where it came from, for a model that is not included.
-        measured: its figures of merit.
-    """
-
-    fingerprint: str
-    spec: ClassifierSpec
-    architecture: str | None
-    included: bool
-    source: str | None = None
-    measured: dict[str, Any] = {}
 
 
 class Thresholds(_Part):
@@ -97,7 +106,7 @@ class Manifest(_Part):
 
     format_version: Literal[1, 2] = 2
     name: str
-    method: Recipe = "medxgan"
+    method: Literal["medxgan", "published", "stylegan"] = "medxgan"
     target: int = Field(ge=0)
     network: NetworkSettings
     classifier: ClassifierRecord
@@ -133,30 +142,32 @@ class Bundle(NamedTuple):
     """A loaded bundle: its manifest and its networks, on the CPU, in evaluation mode."""
 
     manifest: Manifest
-    generator: TwoCodeGenerator | PublishedGenerator
+    generator: TwoCodeGenerator | PublishedGenerator | DirectedGenerator
     encoder: Encoder | None
     classifier: TorchClassifier
     oracle: TorchClassifier | None
 
 
-def record_classifier(classifier: TorchClassifier) -> ClassifierRecord:
-    """Describe a classifier for a manifest; it is included if its architecture is known by name."""
-    return ClassifierRecord(
-        fingerprint=classifier.fingerprint,
-        spec=classifier.spec,
-        architecture=classifier.architecture,
-        included=classifier.architecture is not None,
-        source=None if classifier.architecture is not None else classifier.source,
-        measured=classifier.measured,
-    )
-
-
-def save_bundle(folder: Path, bundle: Bundle) -> None:
+def save_bundle(folder: Path, bundle: Bundle | StyleBundle) -> None:
     """Write a bundle; the manifest comes last, so that a folder with one is complete.
 
     Raises:
         OutputError: the folder cannot be written.
     """
+    if isinstance(bundle, StyleBundle):
+        tensors, version = style_tensors(bundle), STYLE_FORMAT
+    else:
+        tensors, version = _tensors(bundle), FORMAT_VERSION
+    with atomic_file(folder / WEIGHTS_NAME) as file:
+        file.write(to_safetensors(tensors))
+    content = bundle.manifest.model_dump(mode="json") | {"format_version": version}
+    text = json.dumps(content, indent=2, allow_nan=False)
+    with atomic_file(folder / MANIFEST_NAME) as file:
+        file.write(text.encode() + b"\n")
+
+
+def _tensors(bundle: Bundle) -> dict[str, Tensor]:
+    """What the safetensors file of a bundle holds, by name."""
     tensors: dict[str, Tensor] = {}
     for name, network in (("generator", bundle.generator), ("encoder", bundle.encoder)):
         for key, value in pack(network.state_dict()).items() if network is not None else ():
@@ -166,14 +177,8 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
         ("oracle", bundle.oracle, bundle.manifest.oracle),
     ):
         if classifier is not None and record is not None and record.included:
-            for key, value in classifier.module.state_dict().items():
-                tensors[f"{name}.{key}"] = value.contiguous()
-    with atomic_file(folder / WEIGHTS_NAME) as file:
-        file.write(to_safetensors(tensors))
-    content = bundle.manifest.model_dump(mode="json") | {"format_version": FORMAT_VERSION}
-    text = json.dumps(content, indent=2, allow_nan=False)
-    with atomic_file(folder / MANIFEST_NAME) as file:
-        file.write(text.encode() + b"\n")
+            tensors |= classifier_tensors(classifier, name)
+    return tensors
 
 
 def shipped_bundles() -> dict[str, Path]:
@@ -202,8 +207,8 @@ def find_bundle(name_or_path: str | Path) -> Path:
     )
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read and check ``bundle.json``.
+def read_manifest(folder: Path) -> Manifest | StyleManifest:
+    """Read and check ``bundle.json``; its method says which kind of manifest it is.
 
     Raises:
         BundleError: it is unreadable, damaged, or newer than this program.
@@ -216,13 +221,13 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} cannot be read ({error.__class__.__name__}); copy the bundle again"
         ) from None
     version = content.get("format_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if isinstance(version, int) and version > NEWEST_FORMAT:
         raise BundleError(
-            f"{path} has format {version}, this program reads up to {FORMAT_VERSION}; "
-            "update medxgan"
+            f"{path} has format {version}, this program reads up to {NEWEST_FORMAT}; update medxgan"
         )
+    style = isinstance(content, dict) and content.get("method") == "stylegan"
     try:
-        return Manifest.model_validate(content)
+        return StyleManifest.model_validate(content) if style else Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
@@ -231,30 +236,33 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
 
 
-def load_bundle(folder: Path, classifier: TorchClassifier | None = None) -> Bundle:
-    """Load networks and classifiers.
+def load_bundle(folder: Path, classifier: TorchClassifier | None = None) -> Bundle | StyleBundle:
+    """Load networks and classifiers; a bundle of the method ``stylegan`` holds no classifier.
 
     Args:
         folder: with the manifest and the weights.
-        classifier: the explained model, where the bundle does not hold it.
+        classifier: the explained model, where the bundle does not hold it; one of the method
+            ``stylegan`` has no use for it.
 
     Raises:
         BundleError: files are damaged or newer, the classifier is needed and was not given, or is
             another one than the bundle was trained for.
     """
     manifest = read_manifest(folder)
-    tensors = _read_weights(folder / WEIGHTS_NAME)
+    tensors = read_tensors(folder / WEIGHTS_NAME)
+    if isinstance(manifest, StyleManifest):
+        return load_style_bundle(manifest, tensors, folder)
     spec = manifest.spec
     kind = PublishedGenerator if manifest.method == "published" else TwoCodeGenerator
     generator = kind(spec.size, spec.channels, manifest.network)
-    _fill(generator, tensors, "generator", folder)
+    fill(generator, tensors, "generator", folder)
     encoder = None
     if manifest.method == "medxgan":
         encoder = Encoder(spec.size, spec.channels, manifest.network)
-        _fill(encoder, tensors, "encoder", folder)
+        fill(encoder, tensors, "encoder", folder)
     if classifier is None:
-        classifier = _restore(manifest.classifier, tensors, "classifier", folder)
-    elif classifier.fingerprint != manifest.classifier.fingerprint:
+        classifier = restore_classifier(manifest.classifier, tensors, "classifier", folder)
+    elif not is_recorded(manifest.classifier, classifier):
         raise BundleError(
             f"{folder} explains the classifier {manifest.classifier.fingerprint[:12]}, "
             f"got {classifier.fingerprint[:12]}; give the classifier that it was trained for, "
@@ -262,59 +270,5 @@ def load_bundle(folder: Path, classifier: TorchClassifier | None = None) -> Bund
         )
     oracle = None
     if manifest.oracle is not None and manifest.oracle.included:
-        oracle = _restore(manifest.oracle, tensors, "oracle", folder)
+        oracle = restore_classifier(manifest.oracle, tensors, "oracle", folder)
     return Bundle(manifest, generator, encoder, classifier, oracle)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise BundleError(
-            f"{path} cannot be read ({error.__class__.__name__}); copy the bundle again"
-        ) from None
-
-
-def _fill(network: nn.Module, tensors: dict[str, Tensor], part: str, folder: Path) -> None:
-    weights = unpack(
-        {
-            name.removeprefix(f"{part}."): value
-            for name, value in tensors.items()
-            if name.startswith(f"{part}.")
-        }
-    )
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError:
-        raise BundleError(
-            f"the weights of the {part} in {folder} do not fit its {MANIFEST_NAME}; "
-            "copy the bundle again"
-        ) from None
-    network.eval().requires_grad_(False)
-
-
-def _restore(
-    record: ClassifierRecord, tensors: dict[str, Tensor], part: str, folder: Path
-) -> TorchClassifier:
-    if not record.included or record.architecture is None:
-        if record.source is None:
-            raise BundleError(
-                f"{folder} does not hold its {part} {record.fingerprint[:12]}; "
-                "give it with --classifier (Python: medxgan.load(path, classifier=...))"
-            )
-        raise BundleError(
-            f"{folder} does not hold its {part}, which came from {record.source}; "
-            "give it with --classifier (Python: medxgan.load(path, classifier=...))"
-        )
-    outputs = 1 if record.spec.output == "binary_logit" else record.spec.outputs
-    module = build_architecture(
-        record.architecture, record.spec.channels, record.spec.size, outputs
-    )
-    _fill(module, tensors, part, folder)
-    classifier = TorchClassifier(module, record.spec, record.architecture, None, record.measured)
-    if classifier.fingerprint != record.fingerprint:
-        raise BundleError(
-            f"the {part} in {folder} has other weights than {MANIFEST_NAME} says; "
-            "copy the bundle again"
-        )
-    return classifier

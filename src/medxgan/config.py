@@ -1,25 +1,45 @@
 """Settings of a training run: sections, presets, TOML in and out, ``--set section.name=value``."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from medxgan.errors import ConfigError, nearest
+from medxgan.section import Section
+from medxgan.style_settings import (
+    STYLE_PRESETS,
+    STYLE_SECTIONS,
+    STYLE_SETTINGS,
+    StyleLossSettings,
+    StyleNetworkSettings,
+)
 
-Recipe = Literal["medxgan", "published"]
-"""What is trained: this program's method, or the published one that it is held against."""
+__all__ = [
+    "PRESETS",
+    "PUBLISHED_PRESETS",
+    "PUBLISHED_SETTINGS",
+    "AugmentSettings",
+    "LossSettings",
+    "NetworkSettings",
+    "OptimiserSettings",
+    "Recipe",
+    "RunSettings",
+    "StyleLossSettings",
+    "StyleNetworkSettings",
+    "TrainingSettings",
+    "VariationSettings",
+    "load_settings",
+    "settings_to_toml",
+]
+
+Recipe = Literal["medxgan", "published", "stylegan"]
+"""What is trained: medXGAN as this program does it, or as published; or a style-based generator."""
 
 
-class _Section(BaseModel):
-    # Defaults are validated too, so that 5000 is 5000.0 whether it was read from TOML or not.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
-    )
-
-
-class NetworkSettings(_Section):
+class NetworkSettings(Section):
     """Sizes of generator, encoder and discriminator. A stream's width doubles as its map halves."""
 
     structure_code: int = Field(256, ge=1, description="dimensions of z1")
@@ -28,7 +48,7 @@ class NetworkSettings(_Section):
     maximum_width: int = Field(128, ge=4, description="channels never exceed this")
 
 
-class LossSettings(_Section):
+class LossSettings(Section):
     """Weights of the terms of the generator's and encoder's loss (0 switches a term off)."""
 
     adversarial: float = Field(1.0, ge=0, description="discriminator on what is generated")
@@ -54,7 +74,7 @@ class LossSettings(_Section):
     gradient_penalty_interval: int = Field(16, ge=1, description="steps between penalties")
 
 
-class OptimiserSettings(_Section):
+class OptimiserSettings(Section):
     """Adam; the learning rate rises at first, stays, and falls to a tenth over the last part."""
 
     learning_rate: float = Field(8e-4, gt=0)
@@ -69,7 +89,7 @@ class OptimiserSettings(_Section):
     )
 
 
-class AugmentSettings(_Section):
+class AugmentSettings(Section):
     """Adaptive discriminator augmentation (Karras et al. 2020, arXiv 2006.06676)."""
 
     target: float = Field(0.6, description="wanted mean of sign(D(real)); p rises above it")
@@ -77,7 +97,7 @@ class AugmentSettings(_Section):
     maximum: float = Field(0.8, ge=0, le=1, description="p never exceeds this")
 
 
-class VariationSettings(_Section):
+class VariationSettings(Section):
     """Random changes of training images, so that a small set teaches more."""
 
     chance: float = Field(0.5, ge=0, le=1, description="probability of each kind of change")
@@ -88,7 +108,7 @@ class VariationSettings(_Section):
     contrast: float = Field(0.1, ge=0, lt=1)
 
 
-class RunSettings(_Section):
+class RunSettings(Section):
     """Length, batches and records of a run."""
 
     images: int = Field(200_000, ge=1, description="training images shown in all")
@@ -99,12 +119,14 @@ class RunSettings(_Section):
     checkpoint_every: int = Field(20_000, ge=1, description="images between two checkpoints")
 
 
-class TrainingSettings(_Section):
+class TrainingSettings(Section):
     """Everything that shapes a run of ``medxgan train``."""
 
     preset: str = "small"
     network: NetworkSettings = NetworkSettings()
     loss: LossSettings = LossSettings()
+    style_network: StyleNetworkSettings = StyleNetworkSettings()
+    style_loss: StyleLossSettings = StyleLossSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     augment: AugmentSettings = AugmentSettings()
     variation: VariationSettings = VariationSettings()
@@ -117,6 +139,8 @@ class TrainingSettings(_Section):
         >>> load_settings("small").recipe, load_settings("published-covid").recipe
         ('medxgan', 'published')
         """
+        if self.preset in STYLE_PRESETS:
+            return "stylegan"
         return "published" if self.preset in PUBLISHED_PRESETS else "medxgan"
 
     def chosen(self) -> dict[str, dict[str, Any]]:
@@ -134,8 +158,9 @@ class TrainingSettings(_Section):
     def takes(self, section: str, name: str) -> bool:
         """Whether the recipe has this setting."""
         if self.recipe == "medxgan":
-            return True
-        return f"{section}.{name}" in PUBLISHED_SETTINGS or section in PUBLISHED_SETTINGS
+            return section not in STYLE_SECTIONS
+        taken = STYLE_SETTINGS if self.recipe == "stylegan" else PUBLISHED_SETTINGS
+        return f"{section}.{name}" in taken or section in taken
 
 
 # The published method as its authors ran it: their sizes, objective and optimiser (Dravid et al.
@@ -216,6 +241,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "network": {"structure_code": 100, "pathology_code": 10, "maximum_width": 768},
         "loss": {"classification": 1.0},
     },
+    **STYLE_PRESETS,
+}
+_METHOD_WORDS: dict[Recipe, str] = {
+    "medxgan": "medXGAN",
+    "published": "the published method",
+    "stylegan": "the method stylegan",
 }
 
 
@@ -269,10 +300,7 @@ def settings_to_toml(settings: TrainingSettings) -> str:
     lines = [f'preset = "{settings.preset}"']
     for section, part in settings.chosen().items():
         lines += ["", f"[{section}]"]
-        lines += [
-            f"{name} = {str(value).lower() if isinstance(value, bool) else value}"
-            for name, value in part.items()
-        ]
+        lines += [f"{name} = {json.dumps(value)}" for name, value in part.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -293,8 +321,9 @@ def _check_names(section: str, part: dict[str, Any], settings: TrainingSettings)
             raise ConfigError(f"no setting is called '{section}.{name}'; {nearest(name, known)}")
         if not settings.takes(section, name):
             raise ConfigError(
-                f"the preset '{settings.preset}' has no setting '{section}.{name}', the published "
-                "method knows nothing of it; leave it out, or take another preset"
+                f"the preset '{settings.preset}' has no setting '{section}.{name}', "
+                f"{_METHOD_WORDS[settings.recipe]} knows nothing of it; leave it out, or take "
+                "another preset"
             )
 
 

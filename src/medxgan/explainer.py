@@ -14,7 +14,7 @@ from medxgan.classifiers import TorchClassifier
 from medxgan.data import Inputs, read_inputs
 from medxgan.data.images import is_image
 from medxgan.device import choose_device
-from medxgan.errors import ConfigError, DataError
+from medxgan.errors import BundleError, ConfigError, DataError
 from medxgan.explain.attribution import attributions
 from medxgan.explain.counterfactual import plausible_positives, transfer
 from medxgan.explain.scores import evaluate, probability
@@ -23,6 +23,7 @@ from medxgan.explain.traversal import even_strengths, film
 from medxgan.explain.trust import judge
 from medxgan.inversion import PUBLISHED_STEPS, cold_start, encode, refine
 from medxgan.report import render_report, write_report
+from medxgan.style_bundle import StyleBundle
 from medxgan.types import ClassifierSpec, Explanation, Generator, Latent
 
 IMAGES_AT_ONCE = 32
@@ -341,4 +342,10 @@ def load(
         ConfigError: the device is not available.
     """
     folder = find_bundle(os.fspath(name_or_path))
-    return Explainer(load_bundle(folder, classifier), choose_device(device))
+    bundle = load_bundle(folder, classifier)
+    if isinstance(bundle, StyleBundle):
+        raise BundleError(
+            f"{name_or_path} holds a style-based generator and no direction for a classifier yet; "
+            f"fit a direction first: medxgan fit-direction {name_or_path} --classifier FILE"
+        )
+    return Explainer(bundle, choose_device(device))

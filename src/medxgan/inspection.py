@@ -4,7 +4,6 @@ import json
 import tomllib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +16,41 @@ from medxgan.bundle import (
     read_manifest,
     shipped_bundles,
 )
-from medxgan.classifiers import TorchClassifier, load_classifier, read_spec
-from medxgan.classifiers.modules import read_weights
-from medxgan.config import load_settings, settings_to_toml
+from medxgan.classifiers import KINDS
+from medxgan.classifiers.model_files import kind_of_file
+from medxgan.config import TrainingSettings, load_settings, settings_to_toml
 from medxgan.data import Dataset, open_dataset, read_image
 from medxgan.data.images import IMAGE_SUFFIXES
 from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
 from medxgan.errors import DataError
+from medxgan.model_inspection import (
+    Facts,
+    Finding,
+    Given,
+    channel_words,
+    classifier_finding,
+    figure_words,
+    model_file_finding,
+    spec_facts,
+    specification_finding,
+    weights_finding,
+)
 from medxgan.quality import poorness
+from medxgan.style_bundle import StyleManifest
 from medxgan.training.loop import LOG_NAME
 from medxgan.training.state import CHECKPOINT_NAME
-from medxgan.types import ClassifierSpec
 
 SETTINGS_NAME = "settings.toml"
-Facts = dict[str, str]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What something is, what is known of it, and the command that takes it."""
+def inspect(source: str, *, weights: Path | None = None, spec: Path | None = None) -> Finding:
+    """Find out what a path, a shipped bundle's name or a classifier's place in code is.
 
-    kind: str
-    facts: Facts
-    use: str
-
-
-def inspect(source: str) -> Finding:
-    """Find out what a path, a shipped bundle's name or a classifier's factory is.
+    Args:
+        source: what to look at.
+        weights: of a classifier that is given as code.
+        spec: what such a classifier, or one in a model file, takes and gives.
 
     Raises:
         MedxganError: it is missing, damaged, or nothing that this program can use; the sentence
@@ -57,16 +63,19 @@ def inspect(source: str) -> Finding:
     ...     inspect(str(path)).kind
     'settings of a training run'
     """
-    path = Path(source)
+    path, given = Path(source), Given(weights, spec)
     if not path.exists():
         if source in shipped_bundles():
             return _bundle(find_bundle(source), source)
-        if ":" in source:
-            return _classifier(source)
+        if ":" in source or spec is not None:
+            return classifier_finding(source, given)
         names = ", ".join(shipped_bundles()) or "none"
         raise DataError(f"{source} does not exist; check the path (shipped bundles: {names})")
     if path.is_dir():
         return _folder(path)
+    kind = kind_of_file(path)
+    if kind is not None:
+        return model_file_finding(path, kind, given)
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return _image(path)
@@ -76,14 +85,14 @@ def inspect(source: str) -> Finding:
         ".safetensors": _safetensors,
         ".toml": _toml,
         ".json": _json,
-        ".pt": _weights,
-        ".pth": _weights,
+        ".pt": _torch_weights,
+        ".pth": _torch_weights,
     }
     if suffix not in readers:
         raise DataError(
             f"{path} is of type '{path.suffix}', which this program cannot use; it takes PNG, JPEG "
-            "and TIFF images, folders of them, .npz, .csv, .safetensors, .toml and .json files, "
-            "and bundles"
+            "and TIFF images, folders of them, .npz, .csv, .safetensors, .onnx, .pt2, .toml and "
+            ".json files, TorchScript, and bundles"
         )
     return readers[suffix](path)
 
@@ -101,7 +110,7 @@ def _image(path: Path) -> Finding:
     channels, height, width = sample.image.shape
     facts = {
         "size": f"{height} x {width} pixels",
-        "channels": _channel_words(channels),
+        "channels": channel_words(channels),
         "intensities": f"{float(sample.image.min()):.2f} to {float(sample.image.max()):.2f}, "
         "where black is -1 and white is 1",
     }
@@ -116,8 +125,9 @@ def _dataset(path: Path) -> Finding:
     facts = {
         "images": str(len(data)),
         "size": f"{data.size} x {data.size} pixels",
-        "channels": _channel_words(data.channels),
+        "channels": channel_words(data.channels),
         "classes": ", ".join(data.class_names) or "none",
+        **_value_facts(data),
         **{f"split '{name}'": _split_words(data, index) for index, name in enumerate(SPLIT_NAMES)},
         "lesion masks": f"known for {int(data.has_mask.sum())} images",
         "healthy twins": "yes" if data.has_twins else "no",
@@ -133,6 +143,15 @@ def _dataset(path: Path) -> Finding:
     return Finding(kind, facts, use)
 
 
+def _value_facts(data: Dataset) -> Facts:
+    if data.values is None:
+        return {}
+    values = data.with_values().values
+    assert values is not None
+    low, high = float(values.min()), float(values.max())
+    return {"values": f"known for {len(values)} images, {low:.3g} to {high:.3g}"}
+
+
 def _split_words(data: Dataset, index: int) -> str:
     labels = data.labels[data.split == index]
     counts = Counter(labels.tolist())
@@ -143,6 +162,8 @@ def _split_words(data: Dataset, index: int) -> str:
 
 def _bundle(folder: Path, source: str) -> Finding:
     manifest = read_manifest(folder)
+    if isinstance(manifest, StyleManifest):
+        return _style_bundle(manifest, folder, source)
     if manifest.classifier.included:
         load_bundle(folder)  # says whether the weights are whole and fit
     limits = manifest.thresholds
@@ -151,14 +172,14 @@ def _bundle(folder: Path, source: str) -> Finding:
         "name": manifest.name,
         "method": manifest.method,
         "explained class": manifest.target_name,
-        **_spec_facts(manifest.spec),
+        **spec_facts(manifest.spec),
         "classifier": _record_words(manifest.classifier),
         "oracle": _record_words(manifest.oracle) if manifest.oracle else "none",
         "trained on": _training_words(manifest),
         "trusted up to": f"reconstruction error {limits.reconstruction_error:.3f}, prediction gap "
         f"{limits.prediction_gap:.2f}, code lengths {limits.structure_length:.2f} and "
         f"{limits.pathology_length:.2f} ({limits.quantile:.0%} of {limits.images} images)",
-        **{f"{name} images": _figure_words(part) for name, part in manifest.metrics.items()},
+        **{f"{name} images": figure_words(part) for name, part in manifest.metrics.items()},
         **({"warning": warning} if warning else {}),
         "licence of the data": manifest.data_licence,
         "written by": f"medxgan {manifest.generator_version}",
@@ -167,12 +188,35 @@ def _bundle(folder: Path, source: str) -> Finding:
     return Finding("a bundle", facts, f"explain {source} IMAGE --out FOLDER{given}")
 
 
+def _style_bundle(manifest: StyleManifest, folder: Path, source: str) -> Finding:
+    load_bundle(folder)
+    limits, images = manifest.thresholds, manifest.images
+    facts = {
+        "name": manifest.name,
+        "method": manifest.method,
+        "explained class": "none yet; a direction is fitted for each classifier",
+        "images": f"{images.size} x {images.size} pixels, {channel_words(images.channels)}",
+        "codes": f"{manifest.network.code} dimensions; the encoder gives one "
+        f"{'for all layers (W)' if manifest.network.encoder_space == 'w' else 'a layer (W+)'}",
+        "noise inputs": "yes" if manifest.network.noise else "no",
+        "trained on": _training_words(manifest),
+        "trusted up to": f"reconstruction error {limits.reconstruction_error:.3f}, code distance "
+        f"{limits.code_distance:.2f} ({limits.quantile:.0%} of {limits.images} images)",
+        **{f"{name} images": figure_words(part) for name, part in manifest.metrics.items()},
+        "licence of the data": manifest.data_licence,
+        "written by": f"medxgan {manifest.generator_version}",
+    }
+    use = f"fit-direction {source} --classifier FILE"
+    return Finding("a bundle of a style-based generator", facts, use)
+
+
 def _record_words(record: ClassifierRecord) -> str:
     place = "inside" if record.included else f"not inside (from {record.source})"
-    return f"{record.architecture or 'own model'} {record.fingerprint[:12]}, {place}"
+    what = record.architecture or (KINDS[record.kind].title if record.kind else "own model")
+    return f"{what} {record.fingerprint[:12]}, {place}"
 
 
-def _training_words(manifest: Manifest) -> str:
+def _training_words(manifest: Manifest | StyleManifest) -> str:
     told = manifest.training
     return (
         f"{told.get('data')} ({told.get('training_images')} images), "
@@ -182,19 +226,24 @@ def _training_words(manifest: Manifest) -> str:
 
 def _run(folder: Path) -> Finding:
     facts: Facts = {}
-    settings, config = folder / SETTINGS_NAME, ""
+    settings, options = folder / SETTINGS_NAME, f"--classifier FILE --out {folder}"
     if settings.is_file():
-        config = f" --config {settings}"
         chosen = load_settings(config=settings)
+        options = f"{_method_options(chosen)} --out {folder} --config {settings}"
         facts |= {"preset": chosen.preset, "images planned": str(chosen.run.images)}
     last = _last_log_line(folder / LOG_NAME)
     if last:
-        facts |= {"images shown": str(last.pop("images", "?")), "figures": _figure_words(last)}
+        facts |= {"images shown": str(last.pop("images", "?")), "figures": figure_words(last)}
     return Finding(
         "a training run that is not finished",
         facts,
-        f"train DATA --classifier FILE --out {folder}{config} --resume",
+        f"train DATA {options} --resume",
     )
+
+
+def _method_options(settings: TrainingSettings) -> str:
+    """What ``medxgan train`` needs to be told for these settings."""
+    return "--method stylegan" if settings.recipe == "stylegan" else "--classifier FILE"
 
 
 def _last_log_line(path: Path) -> dict[str, Any]:
@@ -208,26 +257,7 @@ def _last_log_line(path: Path) -> dict[str, Any]:
 def _safetensors(path: Path) -> Finding:
     if (path.parent / MANIFEST_NAME).is_file():
         raise DataError(f"{path} belongs to a bundle; inspect its folder {path.parent}")
-    return _classifier(str(path))
-
-
-def _classifier(source: str) -> Finding:
-    classifier = load_classifier(source)
-    facts = {
-        "architecture": classifier.architecture or f"own model, {classifier.source}",
-        **_spec_facts(classifier.spec),
-        "weights": f"{_count_words(classifier)}, fingerprint {classifier.fingerprint[:12]}",
-        **{
-            name.replace("_", " "): _figure_words(value) if isinstance(value, dict) else str(value)
-            for name, value in classifier.measured.items()
-        },
-    }
-    return Finding("a classifier", facts, f"train DATA --classifier {source} --out RUN")
-
-
-def _count_words(classifier: TorchClassifier) -> str:
-    count = sum(parameter.numel() for parameter in classifier.module.parameters())
-    return f"{count / 1e6:.2f} million"
+    return classifier_finding(str(path))
 
 
 def _toml(path: Path) -> Finding:
@@ -236,9 +266,9 @@ def _toml(path: Path) -> Finding:
     except (OSError, ValueError) as fault:
         raise DataError(f"{path} is not a TOML file ({fault}); correct it") from None
     if "source" in table:
-        return _classifier(str(path))
+        return classifier_finding(str(path))
     if "class_names" in table:
-        return _specification(path)
+        return specification_finding(path)
     settings = load_settings(config=path)
     lines = settings_to_toml(settings).splitlines()
     facts = {"preset": settings.preset} | {
@@ -247,7 +277,7 @@ def _toml(path: Path) -> Finding:
         for name, equals, value in [line.partition(" = ")]
         if equals
     }
-    use = f"train DATA --classifier FILE --out RUN --config {path}"
+    use = f"train DATA {_method_options(settings)} --out RUN --config {path}"
     return Finding("settings of a training run", facts, use)
 
 
@@ -259,53 +289,15 @@ def _json(path: Path) -> Finding:
     except (OSError, ValueError) as fault:
         raise DataError(f"{path} is not a JSON file ({fault}); correct it") from None
     if isinstance(table, dict) and "source" in table:
-        return _classifier(str(path))
-    return _specification(path)
+        return classifier_finding(str(path))
+    return specification_finding(path)
 
 
-def _specification(path: Path) -> Finding:
-    use = f"train DATA --classifier FILE.py:CLASS --weights FILE --spec {path} --out RUN"
-    return Finding("a classifier's specification", _spec_facts(read_spec(path)), use)
-
-
-def _weights(path: Path) -> Finding:
+def _torch_weights(path: Path) -> Finding:
     if path.name == CHECKPOINT_NAME:
         raise DataError(f"{path} belongs to a training run; inspect its folder {path.parent}")
-    weights = read_weights(path)
-    count = sum(value.numel() for value in weights.values())
-    facts = {
-        "tensors": str(len(weights)),
-        "values": f"{count / 1e6:.2f} million",
-        "first": next(iter(weights)),
-    }
-    use = f"train DATA --classifier FILE.py:CLASS --weights {path} --spec FILE --out RUN"
-    return Finding("weights of a model whose code is elsewhere", facts, use)
-
-
-def _spec_facts(spec: ClassifierSpec) -> Facts:
-    facts = {
-        "images": f"{spec.size} x {spec.size} pixels, {_channel_words(spec.channels)}",
-        "classes": ", ".join(spec.class_names),
-        "output": spec.output,
-    }
-    if spec.mean is not None and spec.std is not None:
-        facts["normalised by"] = f"mean {list(spec.mean)}, standard deviation {list(spec.std)}"
-    return facts
-
-
-def _channel_words(channels: int) -> str:
-    return "grey" if channels == 1 else "colour"
+    return weights_finding(path)
 
 
 def _note_facts(notes: tuple[str, ...]) -> Facts:
     return {"note" if not place else f"note {place + 1}": note for place, note in enumerate(notes)}
-
-
-def _figure_words(figures: object) -> str:
-    if not isinstance(figures, dict):
-        return str(figures)
-    return ", ".join(
-        f"{name.replace('_', ' ')} {f'{value:.3g}' if isinstance(value, float) else value}"
-        for name, value in figures.items()
-        if not isinstance(value, list | dict)
-    )

@@ -5,9 +5,14 @@ levels moved no figure of merit of the shipped bundle by more than 0.001.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from medxgan.errors import BundleError
 
 SCALE = ".scale"
 LEVELS = 127
@@ -51,3 +56,46 @@ def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif name.removesuffix(SCALE) == name or name.removesuffix(SCALE) not in packed:
             weights[name] = value.float() if value.is_floating_point() else value
     return weights
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file of a bundle, by name, as they are stored.
+
+    Raises:
+        BundleError: it is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(
+            f"{path} cannot be read ({error.__class__.__name__}); copy the bundle again"
+        ) from None
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], part: str, folder: Path) -> None:
+    """Give a network its weights, and put it into evaluation mode.
+
+    Args:
+        network: built as the manifest says.
+        tensors: of the bundle, packed.
+        part: names of the network's tensors start with this and a dot.
+        folder: of the bundle, for messages.
+
+    Raises:
+        BundleError: weights are missing, or have other shapes.
+    """
+    weights = unpack(
+        {
+            name.removeprefix(f"{part}."): value
+            for name, value in tensors.items()
+            if name.startswith(f"{part}.")
+        }
+    )
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        raise BundleError(
+            f"the weights of the {part} in {folder} do not fit its bundle.json; "
+            "copy the bundle again"
+        ) from None
+    network.eval().requires_grad_(False)

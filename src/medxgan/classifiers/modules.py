@@ -1,15 +1,16 @@
-"""From a name to a PyTorch module with its weights; nothing is unpickled."""
+"""From a name to a PyTorch module with its weights, or to a function; nothing is unpickled."""
 
 import importlib
 import importlib.util
+import inspect
 import pickle
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -18,48 +19,83 @@ from torch import Tensor, nn
 
 from medxgan.errors import ClassifierError, nearest
 
+Role = Literal["factory", "function"]
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
 
 
-def build_module(source: str, folder: Path = Path()) -> nn.Module:
-    """Call ``package.module:factory`` or ``file.py:Class`` without arguments.
+def find_model(
+    source: str, folder: Path = Path(), role: Role | None = None
+) -> nn.Module | Callable[..., object]:
+    """The model that ``package.module:name`` or ``file.py:name`` stands for.
+
+    An ``nn.Module`` is the model itself. A class, or a function that can be called without
+    arguments, is a factory: it is called, and what it returns is the model, an ``nn.Module`` or a
+    function from images to scores. A function that needs an argument is such a function itself.
 
     Args:
-        source: where the factory or class is.
+        source: where it is.
         folder: what a relative path of a file is relative to.
+        role: ``factory`` or ``function``, where this rule would take it for the other.
 
     Raises:
-        ClassifierError: the module or file cannot be imported, holds no such name, or the call
-            fails or gives something else than an ``nn.Module``.
+        ClassifierError: the module or file cannot be imported, holds no such name, or the call of a
+            factory fails or gives neither.
 
-    >>> build_module("torch.nn:Identity")
+    >>> find_model("torch.nn:Identity")
     Identity()
+    >>> find_model("numpy:mean", role="function")(range(3)).item()
+    1.0
     """
+    if role not in (None, *get_args(Role)):
+        raise ClassifierError(f"a model's role must be factory or function, got '{role}'")
     place, _, name = source.rpartition(":")
     module = _import_file(folder / place) if place.endswith(".py") else _import_module(place)
     if not hasattr(module, name):
         public = [known for known in vars(module) if not known.startswith("_")]
         raise ClassifierError(f"'{place}' holds no '{name}'; {nearest(name, public)}")
-    factory = getattr(module, name)
-    if isinstance(factory, nn.Module):
-        return factory
-    if not callable(factory):
+    found: object = getattr(module, name)
+    if isinstance(found, nn.Module):
+        return found
+    if not callable(found):
         raise ClassifierError(
-            f"'{source}' must be a class or function that returns a torch.nn.Module, "
-            f"got {type(factory).__name__}"
+            f"'{source}' must be a class or function that returns a torch.nn.Module, or a function "
+            f"from images to scores, got {type(found).__name__}"
         )
+    is_function = not isinstance(found, type) and _needs_an_argument(found)
+    if role == "function" or (role is None and is_function):
+        return found
+    return _built_by(found, source)
+
+
+def _needs_an_argument(function: Callable[..., object]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # compiled functions may tell nothing
+        return True
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(
+        parameter.default is inspect.Parameter.empty
+        for parameter in parameters
+        if parameter.kind in by_position
+    )
+
+
+def _built_by(factory: Callable[..., object], source: str) -> nn.Module | Callable[..., object]:
     try:
         built = factory()
     except Exception as error:
         raise ClassifierError(
             f"'{source}' is called without arguments and failed with {_named(error)}; "
-            "give a function that builds the whole model"
+            'give a function that builds the whole model, or say role = "function" in a '
+            "description if it takes images itself"
         ) from error
-    if not isinstance(built, nn.Module):
-        raise ClassifierError(
-            f"'{source}' must return a torch.nn.Module, got {type(built).__name__}"
-        )
-    return built
+    if isinstance(built, nn.Module) or callable(built):
+        return built
+    raise ClassifierError(
+        f"'{source}' is called without arguments and must return a torch.nn.Module or a function "
+        f"from images to scores, got {type(built).__name__}; if it takes images itself, say role = "
+        '"function" in a description'
+    )
 
 
 def _import_module(name: str) -> ModuleType:

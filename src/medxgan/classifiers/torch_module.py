@@ -1,6 +1,5 @@
 """A PyTorch module as the frozen classifier that the package explains."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Self
@@ -8,6 +7,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from medxgan.classifiers.fingerprints import (
+    fingerprint_of,
+    fingerprint_of_answers,
+    fingerprint_of_files,
+)
+from medxgan.classifiers.kinds import KINDS, OPENED_AS_MODULE, Kind
 from medxgan.classifiers.outputs import (
     as_rows,
     check_not_probabilities,
@@ -15,39 +20,20 @@ from medxgan.classifiers.outputs import (
     log_odds_from_rows,
     scores_from_rows,
 )
-from medxgan.errors import ClassifierError
+from medxgan.classifiers.probes import check_steady, probe_images
+from medxgan.errors import ClassifierError, MedxganError
 from medxgan.types import ClassifierSpec
 
 DRY_RUN_IMAGES = 2
 
 
-def fingerprint_of(module: nn.Module, spec: ClassifierSpec) -> str:
-    """Identify a classifier: SHA-256 (hex) over its specification and all its weights.
-
-    The same on every device; changes with any name, type, shape or bit of the state dictionary.
-
-    >>> spec = ClassifierSpec(size=8, class_names=("no", "yes"))
-    >>> layer = nn.Linear(2, 2)
-    >>> before = fingerprint_of(layer, spec)
-    >>> _ = layer.weight.data.add_(1)
-    >>> len(before), fingerprint_of(layer, spec) == before
-    (64, False)
-    """
-    digest = hashlib.sha256(spec.model_dump_json(exclude_defaults=True).encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        if isinstance(tensor, Tensor):
-            digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 class TorchClassifier:
-    """Scores and log-odds of a frozen ``nn.Module``; gradients flow to the images.
+    """Scores and log-odds of a frozen model, held as an ``nn.Module``.
 
     The module itself is put into eval mode and its parameters are frozen, in place. Two random
     images are sent through it at once, so that a model that contradicts its specification is
-    refused here and not in the middle of a training.
+    refused here and not in the middle of a training. Of a model that came as a file or a function
+    it is also found out whether its answer to an image is always the same.
 
     Attributes:
         module: the model; takes images ``[N, C, size, size]`` on its own intensity scale.
@@ -55,11 +41,16 @@ class TorchClassifier:
         architecture: the name that ``build_architecture`` knows it by, or None.
         source: where it was loaded from, or None.
         measured: figures of merit and origin, as stored with it (values that JSON can hold).
-        differentiable: always true here.
-        fingerprint: ``fingerprint_of(module, spec)`` at construction.
+        kind: what can be had of it, see ``KINDS``.
+        files: name -> bytes that it was opened from; empty for modules and functions.
+        batch_size: images at once, at most, as the user wished.
+        differentiable: do gradients flow to the images?
+        answers: raw outputs for ``probe_images``, of a function; else empty.
+        fingerprint: of the weights of a module, the bytes of files, or the answers of a function.
 
     Raises:
-        ClassifierError: the module fails on such images, or its output contradicts ``spec``.
+        ClassifierError: the model fails on such images, its output contradicts ``spec``, or its
+            answers change from call to call or with the company in the batch.
 
     >>> spec = ClassifierSpec(size=8, class_names=("healthy", "tumour"))
     >>> classifier = TorchClassifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), spec)
@@ -68,8 +59,6 @@ class TorchClassifier:
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
-    differentiable: bool = True
-
     def __init__(
         self,
         module: nn.Module,
@@ -77,16 +66,30 @@ class TorchClassifier:
         architecture: str | None = None,
         source: str | None = None,
         measured: Mapping[str, Any] | None = None,
+        *,
+        kind: Kind | None = None,
+        files: Mapping[str, bytes] | None = None,
+        batch_size: int | None = None,
     ) -> None:
         self.module = module.eval().requires_grad_(False)
         self.spec = spec
         self.architecture = architecture
         self.source = source
         self.measured: dict[str, Any] = dict(measured or {})
-        self.fingerprint: str = fingerprint_of(module, spec)
+        self.kind: Kind = kind or ("module" if architecture is None else "architecture")
+        self.files: dict[str, bytes] = dict(files or {})
+        self.batch_size = batch_size
+        self.differentiable: bool = KINDS[self.kind].gradients
         example = next(module.parameters(), torch.zeros(()))
         self._scale, self._offset = intensity_affine(spec, example.device)
         self._dry_run()
+        self.answers: tuple[float, ...] = ()
+        if self.kind not in OPENED_AS_MODULE:
+            probes = probe_images(spec).to(self.device)
+            check_steady(self._try, probes)
+            if self.kind == "function":
+                self.answers = tuple(self._try(probes).flatten().tolist())
+        self.fingerprint: str = self._identify()
 
     @property
     def device(self) -> torch.device:
@@ -125,8 +128,11 @@ class TorchClassifier:
 
         That is the last module whose output lies on the grid ``[h, w]``, h·w > 1, of the last
         convolution: its activation or residual block, but not the pooling behind it. A module
-        that runs more than once in a pass does not count. None where nothing is convolved.
+        that runs more than once in a pass does not count. None where nothing is convolved, or
+        where the layers cannot be watched.
         """
+        if not KINDS[self.kind].layers:
+            return None
         calls: Counter[nn.Module] = Counter()
         maps: list[tuple[nn.Module, tuple[int, int]]] = []
 
@@ -137,7 +143,11 @@ class TorchClassifier:
                 if height * width > 1:
                     maps.append((module, (height, width)))
 
-        hooks = [module.register_forward_hook(note) for module in self.module.modules()]
+        hooks = [
+            module.register_forward_hook(note)
+            for module in self.module.modules()
+            if not isinstance(module, torch.jit.ScriptModule)  # takes no hooks
+        ]
         try:
             self._dry_run()
         finally:
@@ -170,21 +180,49 @@ class TorchClassifier:
             )
 
     def _dry_run(self) -> None:
-        size = self.spec.size
-        shape = (DRY_RUN_IMAGES, self.spec.channels, size, size)
+        shape = (DRY_RUN_IMAGES, self.spec.channels, self.spec.size, self.spec.size)
         images = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        try:
+            rows = self._try(images.to(self.device))
+        except ClassifierError as error:
+            if self.kind in OPENED_AS_MODULE or not self._takes(images[:1].to(self.device)):
+                raise
+            raise ClassifierError(
+                "the model takes one image at a time and fails on two; say batch_size = 1, in its "
+                "description or in Python"
+            ) from error
+        check_not_probabilities(rows, self.spec)
+
+    def _takes(self, images: Tensor) -> bool:
+        try:
+            self._try(images)
+        except ClassifierError:
+            return False
+        return True
+
+    def _try(self, images: Tensor) -> Tensor:
+        """Raw outputs ``[N, raw_outputs]``; whatever goes wrong is said in one sentence."""
         with torch.no_grad():
             try:
-                raw = self.module(images.to(self.device) * self._scale + self._offset)
+                raw = self.module(images * self._scale + self._offset)
+            except MedxganError:
+                raise
             except Exception as error:
                 reason = str(error).strip().splitlines() or [""]
                 raise ClassifierError(
-                    f"the model fails on images {list(shape)}, as its specification has them: "
-                    f"{type(error).__name__}: {reason[0]}"
+                    f"the model fails on images {list(images.shape)}, as its specification has "
+                    f"them: {type(error).__name__}: {reason[0]}"
                 ) from error
-        rows = as_rows(raw, self.spec, DRY_RUN_IMAGES)
+        rows = as_rows(raw, self.spec, len(images))
         check_values(rows, self.spec)
-        check_not_probabilities(rows, self.spec)
+        return rows
+
+    def _identify(self) -> str:
+        if self.files:
+            return fingerprint_of_files(self.files, self.spec)
+        if self.answers:
+            return fingerprint_of_answers(self.answers, self.spec)
+        return fingerprint_of(self.module, self.spec)
 
 
 def intensity_affine(spec: ClassifierSpec, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -4,18 +4,23 @@ from typing import Annotated
 
 import typer
 
+from medxgan.cli.options import Spec, Weights
+
 
 def inspect(
     source: Annotated[
         str,
         typer.Argument(metavar="FILE", help="Image, data set, classifier, bundle, run, settings."),
     ],
+    *,
+    weights: Weights = None,
+    spec: Spec = None,
 ) -> None:
     """Say what a file or folder is, and how to use it."""
     from medxgan.console import print_table
     from medxgan.inspection import inspect as look_at
 
-    found = look_at(source)
+    found = look_at(source, weights=weights, spec=spec)
     print(f"{source} is {found.kind}.")
     print_table(found.facts.items())
     print(f"Use it with: medxgan {found.use}")

@@ -13,7 +13,7 @@ Weights = Annotated[
 ]
 Spec = Annotated[
     Path | None,
-    typer.Option(help="What such a classifier takes and gives: a .toml or .json file."),
+    typer.Option(help="What a classifier takes and gives that does not say so: .toml or .json."),
 ]
 Target = Annotated[
     str | None, typer.Option(help="Class to explain, name or index; the last one by default.")

@@ -1,31 +1,45 @@
 """``medxgan train``."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medxgan.cli.options import DataPath, Device, Quiet, Seed, Spec, Target, Weights
 
+if TYPE_CHECKING:
+    from medxgan.config import TrainingSettings
+
 INTERRUPTED = 130
-METHODS = ("medxgan",)
+PRESET_OF_METHOD = {"medxgan": "small", "stylegan": "stylegan"}
 
 
 def train(
     data: DataPath,
     *,
+    out: Annotated[Path, typer.Option(help="Folder of the run, and of the bundle at its end.")],
     classifier: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="The model to explain: a file of fit-classifier, a .toml description, "
-            "package.module:factory or file.py:Class."
+            "package.module:factory or file.py:Class. Not for stylegan."
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the run, and of the bundle at its end.")],
-    method: Annotated[str, typer.Option(help="medxgan.")] = "medxgan",
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="medxgan: a generator for one classifier. stylegan: from the images alone, for "
+            "any classifier afterwards."
+        ),
+    ] = "medxgan",
     preset: Annotated[
-        str, typer.Option(help="tiny, small, standard, published or published-covid.")
-    ] = "small",
+        str | None,
+        typer.Option(
+            help="medxgan: tiny, small (default), standard, published or published-covid. "
+            "stylegan: stylegan (default) or stylegan-tiny."
+        ),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in a TOML file.")] = None,
     overrides: Annotated[
         list[str] | None,
@@ -38,6 +52,10 @@ def train(
         Path | None,
         typer.Option(help="An independent classifier, kept in the bundle to judge explanations."),
     ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="stylegan: bring images to this size, pixels: 32, 64, 128 or 256."),
+    ] = None,
     licence: Annotated[str, typer.Option(help="Of the data; kept in the bundle.")] = "not stated",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     processes: Annotated[int, typer.Option(help="Train on so many devices or processes.")] = 1,
@@ -45,7 +63,9 @@ def train(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train medXGAN against a classifier; Ctrl-C can be resumed."""
+    """Train medXGAN against a classifier, or a StyleGAN on images; Ctrl-C can be resumed."""
+    from functools import partial
+
     from medxgan.classifiers import load_classifier
     from medxgan.config import load_settings
     from medxgan.console import figure_rows, print_table, say_notes
@@ -56,34 +76,54 @@ def train(
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, progress, training_monitor
     from medxgan.quality import poorness
+    from medxgan.training.stylegan_train import StylePlan, train_stylegan
     from medxgan.training.train import Plan, train_medxgan
 
     quiet = quiet or is_helper_process()
-    if method not in METHODS:
-        raise ConfigError(f"no training method is called '{method}'; {nearest(method, METHODS)}")
-    settings = load_settings(preset, config, overrides)
+    if method not in PRESET_OF_METHOD:
+        hint = nearest(method, PRESET_OF_METHOD)
+        raise ConfigError(f"no training method is called '{method}'; {hint}")
+    of_classifier = {
+        "--classifier": classifier,
+        "--target": target,
+        "--weights": weights,
+        "--spec": spec,
+        "--oracle": oracle,
+    }
+    _check_options(method, of_classifier, size)
+    settings = load_settings(preset or PRESET_OF_METHOD[method], config, overrides)
+    _check_method(method, settings)
     choose_device(device)
     check_writable_folder(out)
-    model = load_classifier(classifier, weights=weights, spec=spec)
-    judge = load_classifier(oracle) if oracle is not None else None
-    with busy(f"Reading {data}", quiet=quiet):
-        images = open_dataset(data, size=model.spec.size, channels=model.spec.channels)
-    say_notes(images.notes, quiet=quiet)
-    plan = Plan(
-        data=images,
-        classifier=model,
-        target=model.spec.target_index(target),
-        settings=settings,
-        folder=out,
-        seed=seed,
-        oracle=judge,
-        data_licence=licence,
-        data_name=data.resolve().name,
-        resume=resume,
+    model = (
+        load_classifier(classifier, weights=weights, spec=spec) if classifier is not None else None
     )
+    judge = load_classifier(oracle) if oracle is not None else None
+    channels = model.spec.channels if model else None
+    with busy(f"Reading {data}", quiet=quiet):
+        images = open_dataset(data, size=model.spec.size if model else size, channels=channels)
+    say_notes(images.notes, quiet=quiet)
+    name = data.resolve().name
+    if model is None:
+        style_plan = StylePlan(images, settings, out, seed, licence, name, resume)
+        run = partial(train_stylegan, style_plan)
+    else:
+        plan = Plan(
+            data=images,
+            classifier=model,
+            target=model.spec.target_index(target),
+            settings=settings,
+            folder=out,
+            seed=seed,
+            oracle=judge,
+            data_licence=licence,
+            data_name=name,
+            resume=resume,
+        )
+        run = partial(train_medxgan, plan)
     fabric = launch_fabric(device, processes)
     with progress("Training", settings.run.images, "images", quiet=quiet) as report:
-        trained = train_medxgan(plan, fabric, training_monitor(report))
+        trained = run(fabric, training_monitor(report))
     if not trained.finished:
         if not quiet:
             print(f"Stopped after {trained.images} images; checkpoint written to {out}.")
@@ -94,3 +134,37 @@ def train(
         print_table(figure_rows(trained.figures))
         print(f"Bundle written to {out}.")
     say_notes(filter(None, [poorness(trained.figures)]), quiet=quiet)
+
+
+def _check_options(method: str, of_classifier: Mapping[str, object], size: int | None) -> None:
+    """Refuse options that the method has no use for, and miss the one that it needs."""
+    from medxgan.errors import ConfigError
+
+    given = [name for name, value in of_classifier.items() if value is not None]
+    if method == "stylegan" and given:
+        raise ConfigError(
+            f"--method stylegan learns from the images alone and has no use for "
+            f"{' and '.join(given)}; leave that out, and give the classifier to medxgan "
+            "fit-direction afterwards"
+        )
+    if method == "medxgan" and of_classifier["--classifier"] is None:
+        raise ConfigError(
+            "medXGAN is trained against the model that it explains: give that as --classifier, or "
+            "train from images alone by --method stylegan"
+        )
+    if method == "medxgan" and size is not None:
+        raise ConfigError(
+            "medXGAN draws images of the size that its classifier takes; leave out --size"
+        )
+
+
+def _check_method(method: str, settings: "TrainingSettings") -> None:
+    """Refuse a preset of the other method."""
+    from medxgan.errors import ConfigError
+
+    if (settings.recipe == "stylegan") != (method == "stylegan"):
+        belongs = "stylegan" if settings.recipe == "stylegan" else "medxgan"
+        raise ConfigError(
+            f"the preset '{settings.preset}' belongs to --method {belongs}, got --method {method}; "
+            "change one of the two"
+        )

@@ -6,7 +6,7 @@ from medxgan.data.dataset import Dataset, Table
 from medxgan.data.images import image_files, read_image, write_image
 from medxgan.data.inputs import Inputs, read_inputs
 from medxgan.data.opening import open_dataset
-from medxgan.data.phantom_files import write_phantoms
+from medxgan.data.phantom_files import phantom_dataset, write_phantoms
 
 __all__ = [
     "Dataset",
@@ -15,6 +15,7 @@ __all__ = [
     "build_dataset",
     "image_files",
     "open_dataset",
+    "phantom_dataset",
     "read_image",
     "read_inputs",
     "write_image",

@@ -10,6 +10,7 @@ from medxgan.data.dataset import Dataset, Table
 from medxgan.data.intensity import Limits, limits_note, storage_limits, to_storage
 from medxgan.data.labels import default_class_names
 from medxgan.data.split import complete_splits
+from medxgan.data.values import known_values, value_strata
 from medxgan.errors import DataError
 
 
@@ -25,6 +26,7 @@ def build_dataset(
     masks: NDArray[Any] | None = None,
     has_mask: NDArray[np.bool_] | None = None,
     twins: NDArray[Any] | None = None,
+    values: Sequence[float] | NDArray[Any] | None = None,
     notes: tuple[str, ...] = (),
     seed: int = 0,
 ) -> Dataset:
@@ -41,6 +43,7 @@ def build_dataset(
         masks: ``[M, S, S]``, true on the lesion.
         has_mask: ``[M]``; default: all masks are known where there are masks.
         twins: like ``pixels``.
+        values: ``[M]`` numbers that a model is to give, NaN = unknown.
         notes: what the user must be told once.
         seed: of the splits that are made.
 
@@ -69,6 +72,7 @@ def build_dataset(
         "masks": masks,
         "entries of has_mask": known,
         "twins": twins,
+        "values": values,
     }
     for noun, column in columns.items():
         if column is not None and len(column) != count:
@@ -91,7 +95,11 @@ def build_dataset(
         limits = storage_limits(pixels.dtype, float(pixels.min()), float(pixels.max()))
         notes += limits_note(pixels.dtype, limits)
     given = None if split is None else np.asarray(split, dtype=np.uint8)
-    splits, split_notes = complete_splits(given, label_array, group_array, seed)
+    numbers = None if values is None else known_values(np.asarray(values), "values")
+    if numbers is not None and np.isnan(numbers).all():
+        numbers = None
+    strata = label_array if numbers is None or highest >= 0 else value_strata(numbers)
+    splits, split_notes = complete_splits(given, strata, group_array, seed)
     table = Table(
         pixels=pixels,
         limits=limits,
@@ -103,5 +111,6 @@ def build_dataset(
         masks=None if masks is None else masks.astype(np.bool_, copy=False),
         has_mask=known,
         twins=None if twins is None else twins.astype(pixels.dtype, copy=False),
+        values=numbers,
     )
     return Dataset(table, np.arange(count), notes + split_notes)

@@ -35,6 +35,8 @@ class Table:
         masks: bool ``[M, S, S]``, true on the lesion; ``None`` where no image has one.
         has_mask: bool ``[M]``: false where the lesion is unknown (its mask is then empty).
         twins: like ``pixels``, the healthy twin of each image; ``None`` where there are none.
+        values: float32 ``[M]``, a number that a model is to give, NaN = unknown; ``None`` where no
+            image has one.
     """
 
     pixels: NDArray[Any]
@@ -47,6 +49,7 @@ class Table:
     masks: NDArray[np.bool_] | None
     has_mask: NDArray[np.bool_]
     twins: NDArray[Any] | None
+    values: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +116,15 @@ class Dataset:
         return self.table.labels[self.rows]
 
     @property
+    def values(self) -> Tensor | None:
+        """A number for each image, such as its severity: float32 ``[N]``, NaN = unknown.
+
+        ``None`` where the data set has none. Labels, where there are some, stand beside them.
+        """
+        values = self.table.values
+        return None if values is None else torch.from_numpy(values[self.rows])
+
+    @property
     def groups(self) -> NDArray[np.str_]:
         """``[N]`` patients or sources."""
         return self.table.groups[self.rows]
@@ -164,7 +176,7 @@ class Dataset:
         """The view of one split, or of ``"all"``; only its labelled images unless told.
 
         A GAN may train on unlabelled images too (``labelled=False``); whatever compares with
-        labels may not.
+        labels may not. Where no image has a class, those with a value count as labelled.
 
         Raises:
             DataError: there are none, or no such split.
@@ -175,7 +187,7 @@ class Dataset:
         if split != "all":
             keep &= self.split == SPLIT_NAMES.index(split)
         if labelled:
-            keep &= self.labels != UNLABELLED
+            keep &= self._labelled()
         if not keep.any():
             kind = ("labelled " if labelled else "") + ("" if split == "all" else f"'{split}' ")
             raise DataError(
@@ -183,6 +195,27 @@ class Dataset:
                 f"{len(np.unique(self.groups))} group(s); add some, or change the split"
             )
         return self.take(np.flatnonzero(keep))
+
+    def with_values(self) -> "Dataset":
+        """The view of the images whose value is known, for whatever learns or judges a number.
+
+        Raises:
+            DataError: there are none.
+
+        >>> from medxgan.data import build_dataset
+        >>> pixels = np.eye(8)[None, None].repeat(3, 0)
+        >>> data = build_dataset(pixels, labels=[0, 1, 1], values=[0.0, np.nan, 2.5])
+        >>> data.with_values().values
+        tensor([0.0000, 2.5000])
+        """
+        values = self.values
+        known = torch.zeros(len(self), dtype=torch.bool) if values is None else values.isfinite()
+        if not known.any():
+            raise DataError(
+                f"none of the {len(self)} images has a value; give one to each, in a column "
+                "'value' of a table or an array 'values' of an archive"
+            )
+        return self.take(known.nonzero().flatten())
 
     def take(self, indices: Indices) -> "Dataset":
         """The view of some images of this view, in the order given."""
@@ -212,6 +245,14 @@ class Dataset:
                 f"images of at least {minimum} classes are needed, got {came or 'no labelled ones'}"
                 "; add images of the other class"
             )
+
+    def _labelled(self) -> NDArray[np.bool_]:
+        """Which images ``[N]`` have a class, or a value where the data set knows no classes."""
+        values = self.table.values
+        known: NDArray[np.bool_] = self.table.labels != UNLABELLED
+        if values is not None and not known.any():
+            known = np.isfinite(values)
+        return np.asarray(known[self.rows])
 
     def _rows(self, indices: Indices) -> NDArray[np.int64]:
         """Rows of the table for indices of this view."""

@@ -7,7 +7,8 @@
     ├── train/tumour/bob.png        one split
     ├── test/…
     ├── masks/train/tumour/bob.png  optional: lesion masks, mirrored (any image suffix)
-    └── twins/train/tumour/bob.png  optional: healthy twins, mirrored likewise
+    ├── twins/train/tumour/bob.png  optional: healthy twins, mirrored likewise
+    └── values.csv                  optional: a number an image, columns path and value
 
 Images that lie in no class folder are unlabelled, where there are no class folders beside them.
 """
@@ -20,14 +21,18 @@ from typing import NamedTuple
 import numpy as np
 
 from medxgan.data.dataset import Dataset
+from medxgan.data.faults import about
 from medxgan.data.files import list_files
 from medxgan.data.images import is_image
 from medxgan.data.labels import named_labels
 from medxgan.data.loading import Entry, load_entries
+from medxgan.data.manifest import read_table
 from medxgan.data.split import SPLITS
+from medxgan.data.values import Values, text_values
 from medxgan.errors import DataError
 
 MIRRORS = ("masks", "twins")
+VALUES_NAME = "values.csv"
 
 
 class Place(NamedTuple):
@@ -73,6 +78,7 @@ def read_folder(root: Path, *, size: int | None, channels: int | None, seed: int
         size=size,
         channels=channels,
         seed=seed,
+        values=_values(root, files, pictures),
         notes=notes,
     )
 
@@ -96,7 +102,11 @@ def _choose_pictures(root: Path, files: Sequence[Path]) -> tuple[list[Path], tup
     """The images themselves, and notes on what is passed over."""
     own = [file for file in files if file.parts[0].lower() not in MIRRORS]
     pictures = [file for file in own if is_image(file)]
-    suffixes = Counter(file.suffix.lower() or file.name for file in own if not is_image(file))
+    suffixes = Counter(
+        file.suffix.lower() or file.name
+        for file in own
+        if not is_image(file) and file != Path(VALUES_NAME)
+    )
     if not pictures:
         found = ", ".join(suffixes) or "no files"
         raise DataError(f"{root} must hold PNG, JPEG or TIFF images in class folders, got {found}")
@@ -107,6 +117,31 @@ def _choose_pictures(root: Path, files: Sequence[Path]) -> tuple[list[Path], tup
     if inside and len(inside) < len(pictures):
         notes += (f"{len(pictures) - len(inside)} images outside the class folders passed over",)
     return inside or pictures, notes
+
+
+def _values(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> Values | None:
+    """The values of the images, in their order, where there is a table of them."""
+    table = root / VALUES_NAME
+    if not table.is_file():
+        return None
+    columns, rows = read_table(table)
+    if not {"path", "value"} <= {*columns}:
+        raise DataError(
+            f"{table} must have the columns 'path' and 'value', separated by commas; "
+            f"got {', '.join(columns) or 'an empty file'}"
+        )
+    with about(table):
+        numbers = text_values([row["value"] for row in rows], "column 'value'")
+    written = dict(zip((PurePath(row["path"]) for row in rows), numbers.tolist(), strict=True))
+    strays = sorted(written.keys() - {*files})
+    if strays:
+        raise DataError(
+            f"{table} names '{strays[0].as_posix()}' and {len(strays) - 1} other file(s) that are "
+            f"not there; a path is relative to the folder, such as '{pictures[0].as_posix()}'"
+        )
+    if len(written) < len(rows):
+        raise DataError(f"{table} names an image twice; give each image one value")
+    return np.array([written.get(picture, np.nan) for picture in pictures], dtype=np.float32)
 
 
 def _has_split_layout(root: Path, pictures: Sequence[Path]) -> bool:

@@ -1,7 +1,7 @@
 """Bring images to one size and channel count.
 
-Three steps, each only where needed: channels, then padding to a square, then resizing. What was
-done comes back as clauses for the user's notes ("resized from 80 x 80 to 64 x 64 pixels").
+Three steps, each only where needed: channels, padding to a square, resizing. What was done comes
+back as clauses for the user's notes ("resized to 64 x 64 pixels").
 """
 
 from functools import lru_cache
@@ -33,19 +33,22 @@ def fit(images: NDArray[Any], size: int | None = None, channels: int | None = No
 'resized to 4 x 4 pixels')
     """
     changes = []
-    if channels is not None and channels != images.shape[1]:
-        grey = channels == 1
-        changes.append(
-            "made grey from colour (luma)" if grey else "made colour by repeating the grey channel"
-        )
-        images = to_grey(images) if grey else np.repeat(images, channels, axis=1)
+    if channels == 1 and images.shape[1] > 1:
+        changes.append("made grey from colour (luma)")
+        images = to_grey(images)
+    repeats = 1 if channels is None else channels // images.shape[1]
+    if repeats > 1:
+        changes.append("made colour by repeating the grey channel")
     height, width = images.shape[2:]
     if height != width:
-        changes.append("padded to a square with the darkest value of their border")
+        border = "darkest value" if images.shape[1] == 1 else "median colour"
+        changes.append(f"padded to a square with the {border} of their border")
         images = pad_to_square(images)
     if size is not None and size != images.shape[2]:
         changes.append(f"resized to {size} x {size} pixels")
         images = resize(images, size)
+    if repeats > 1:  # last: grey is padded as grey
+        images = np.repeat(images, repeats, axis=1)
     return Fitted(images, tuple(changes))
 
 
@@ -82,8 +85,9 @@ def to_grey(images: NDArray[Any]) -> NDArray[Any]:
 def pad_to_square(images: NDArray[Any]) -> NDArray[Any]:
     """Centre ``[N, C, H, W]`` on squares of side max(H, W).
 
-    The new pixels take the darkest value on the border of that image and channel: the background
-    of a scan, whatever its offset.
+    The new pixels of a grey image take the darkest value on its border: the background of a scan,
+    whatever its offset. Colour has no such rule, for slides are light and the surround of a retina
+    is dark: there they take the median of the border, channel by channel.
 
     >>> pad_to_square(np.array([[[[5, 9, 7]]]]))[0, 0]
     array([[5, 5, 5],
@@ -92,9 +96,10 @@ def pad_to_square(images: NDArray[Any]) -> NDArray[Any]:
     """
     height, width = images.shape[2:]
     top, left, side = _square_frame(height, width)
-    rows = images[:, :, [0, -1], :].min(axis=(2, 3))
-    columns = images[:, :, :, [0, -1]].min(axis=(2, 3))
-    background = np.minimum(rows, columns)[:, :, None, None]
+    rows, columns = images[:, :, [0, -1], :], images[:, :, :, [0, -1]]
+    border = np.concatenate([part.reshape(*images.shape[:2], -1) for part in (rows, columns)], 2)
+    typical = border.min(axis=2) if images.shape[1] == 1 else np.median(border, axis=2)
+    background = round_to(typical, images.dtype)[:, :, None, None]
     square = np.empty((*images.shape[:2], side, side), dtype=images.dtype)
     square[...] = background
     square[:, :, top : top + height, left : left + width] = images

@@ -18,6 +18,7 @@ from medxgan.data.geometry import fit, fit_masks
 from medxgan.data.images import decode, decode_mask, refuse_bombs
 from medxgan.data.intensity import check_pixels, limits_note, storage_limits
 from medxgan.data.labels import Labels
+from medxgan.data.values import Values
 from medxgan.errors import DataError
 
 FILES_A_TASK = 32
@@ -59,6 +60,7 @@ def load_entries(
     size: int | None,
     channels: int | None,
     seed: int,
+    values: Values | None = None,
     notes: tuple[str, ...] = (),
 ) -> Dataset:
     """Read the files of a data set; see `medxgan.data.open_dataset`.
@@ -94,6 +96,7 @@ def load_entries(
         masks=load_masks(entries, images.frames, size) if has_mask.any() else None,
         has_mask=has_mask,
         twins=None if twins is None else twins.stored,
+        values=values,
         notes=(*notes, *done, *limits_note(dtype, limits)),
         seed=seed,
     )

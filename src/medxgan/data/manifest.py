@@ -5,6 +5,7 @@ column      content
 ==========  ===============================================================================
 ``path``    the image, relative to the table
 ``label``   a class index or a class name; empty or -1 = unlabelled
+``value``   a number, such as a grade; empty = unknown (either column will do, or both)
 ``split``   train, val or test (optional: in all rows or in none)
 ``group``   patient or source, kept in one split (optional)
 ``mask``    lesion mask, an image file (optional; may be empty)
@@ -23,9 +24,9 @@ from medxgan.data.images import check_suffix
 from medxgan.data.labels import text_labels
 from medxgan.data.loading import Entry, load_entries
 from medxgan.data.split import parse_splits
+from medxgan.data.values import text_values
 from medxgan.errors import DataError
 
-NEEDED = ("path", "label")
 FILE_COLUMNS = ("path", "mask", "twin")
 
 Row = dict[str, str]
@@ -49,11 +50,19 @@ def read_manifest(path: Path, *, size: int | None, channels: int | None, seed: i
         for row in rows
     ]
     with about(path):
-        labels, class_names = text_labels([row["label"] for row in rows], "column 'label'")
+        labels, class_names = text_labels([row.get("label", "") for row in rows], "column 'label'")
+        values = text_values([row.get("value", "") for row in rows], "column 'value'")
         written = [row.get("split", "") for row in rows]
         splits = parse_splits(written, "column 'split'") if any(written) else None
     return load_entries(
-        entries, labels, class_names, splits, size=size, channels=channels, seed=seed
+        entries,
+        labels,
+        class_names,
+        splits,
+        size=size,
+        channels=channels,
+        seed=seed,
+        values=values,
     )
 
 
@@ -63,22 +72,31 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         DataError: no table, columns are missing, or a file that is listed is missing.
     """
-    with reading(path, "a CSV table"), path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, restval="", restkey="")
-        columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
-        reader.fieldnames = columns
-        content = [{key: value.strip() for key, value in row.items() if key} for row in reader]
-    missing = [column for column in NEEDED if column not in columns]
-    if missing:
+    columns, content = read_table(path)
+    if "path" not in columns or not {"label", "value"} & {*columns}:
         raise DataError(
-            f"{path} must have the columns 'path' and 'label', separated by commas; "
-            f"got {', '.join(columns) or 'an empty file'}"
+            f"{path} must have the columns 'path' and 'label', or 'path' and 'value', separated by "
+            f"commas; got {', '.join(columns) or 'an empty file'}"
         )
     if not content:
         raise DataError(f"{path} lists no images; add a row for each")
     for number, row in enumerate(content, start=1):
         _check_files(path, number, row)
     return content
+
+
+def read_table(path: Path) -> tuple[list[str], list[Row]]:
+    """The names of a table's columns, in lower case, and its rows, all stripped of spaces.
+
+    Raises:
+        DataError: it is missing, forbidden, or no table.
+    """
+    with reading(path, "a CSV table"), path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, restval="", restkey="")
+        columns = [(column or "").strip().lower() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        rows = [{key: value.strip() for key, value in row.items() if key} for row in reader]
+    return columns, rows
 
 
 def _check_files(table: Path, number: int, row: Row) -> None:

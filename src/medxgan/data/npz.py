@@ -4,7 +4,10 @@
 key              content
 ===============  ==========================================================================
 ``images``       ``[N, H, W]`` or ``[N, H, W, 3]``, whole numbers or floating point
-``labels``       ``[N]`` or ``[N, 1]`` class indices, -1 = unlabelled or ambiguous
+``labels``       ``[N]`` or ``[N, 1]`` class indices, -1 = unlabelled or ambiguous (optional
+                 where there are ``values``)
+``values``       ``[N]`` or ``[N, 1]``, a number an image, such as a grade; NaN = unknown
+                 (optional)
 ``split``        ``[N]`` 0 train, 1 val, 2 test, or these words (optional)
 ``masks``        ``[N, H, W]``, not 0 on the lesion (optional)
 ``has_mask``     ``[N]``, false where the lesion is unknown (optional; default all known)
@@ -38,8 +41,9 @@ from medxgan.data.intensity import (
     storage_limits,
     to_storage,
 )
-from medxgan.data.labels import whole_labels
+from medxgan.data.labels import UNLABELLED, whole_labels
 from medxgan.data.split import SPLIT_NAMES, parse_splits
+from medxgan.data.values import Values, known_values
 from medxgan.errors import DataError
 
 
@@ -81,6 +85,7 @@ def read_npz(path: Path, *, size: int | None, channels: int | None, seed: int) -
             limits = storage_limits(images.stored.dtype, low, high)
         masks = _read_masks(archive, archive.header(parts[0].images).shape, size)
         class_names = _class_names(archive)
+        values = _values(archive, len(labels))
         splits = _splits(archive, parts)
         has_mask = _has_mask(archive, len(labels))
     notes = [f"{n} of {len(labels)} images {change}" for change, n in images.changes.items()]
@@ -96,6 +101,7 @@ def read_npz(path: Path, *, size: int | None, channels: int | None, seed: int) -
             masks=masks,
             has_mask=has_mask,
             twins=None if twins is None else twins.stored,
+            values=values,
             notes=(*notes, *limits_note(images.stored.dtype, limits)),
             seed=seed,
         )
@@ -112,10 +118,10 @@ def _parts(archive: Archive) -> list[Part]:
             if f"{name}_images" in archive.keys
         ]
     missing = [labels for _, labels, _ in keys if labels not in archive.keys]
-    if not keys or missing:
+    if not keys or (missing and "values" not in archive.keys):
         raise DataError(
-            f"{archive.path} must hold 'images' and 'labels', or MedMNIST's 'train_images' and "
-            f"'train_labels'; it holds {', '.join(archive.keys) or 'no arrays'}"
+            f"{archive.path} must hold 'images' and 'labels' (or 'values'), or MedMNIST's "
+            f"'train_images' and 'train_labels'; it holds {', '.join(archive.keys) or 'no arrays'}"
         )
     parts = []
     for images, labels, split in keys:
@@ -138,7 +144,9 @@ def _parts(archive: Archive) -> list[Part]:
 
 
 def _labels(archive: Archive, part: Part) -> NDArray[np.int64]:
-    """Class indices of one part."""
+    """Class indices of one part; unlabelled where there are only values."""
+    if part.labels not in archive.keys:
+        return np.full(part.total, UNLABELLED)
     labels = whole_labels(archive.array(part.labels), f"{archive.path}: '{part.labels}'")
     _check_count(archive, part.labels, len(labels), part.total)
     return labels
@@ -187,6 +195,15 @@ def _class_names(archive: Archive) -> tuple[str, ...] | None:
     if "class_names" not in archive.keys:
         return None
     return tuple(map(str, archive.array("class_names").astype(np.str_).tolist()))
+
+
+def _values(archive: Archive, total: int) -> Values | None:
+    """A number for each image, where the archive gives one."""
+    if "values" not in archive.keys:
+        return None
+    values = known_values(archive.array("values"), f"{archive.path}: 'values'")
+    _check_count(archive, "values", len(values), total)
+    return values
 
 
 def _has_mask(archive: Archive, total: int) -> NDArray[np.bool_] | None:

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medxgan.data.archive import write_npz
-from medxgan.data.phantom import CLASS_NAMES, Kind, Phantoms
+from medxgan.data.building import build_dataset
+from medxgan.data.dataset import Dataset
+from medxgan.data.folder import VALUES_NAME
+from medxgan.data.phantom import Kind, Phantoms, Task
 from medxgan.data.split import SPLIT_NAMES
 from medxgan.errors import OutputError
 
@@ -33,9 +36,10 @@ def write_phantoms(
 
     A name that ends in ``.npz`` makes one archive with the keys ``images``, ``twins``, ``masks``,
     ``labels``, ``split``, ``boxes`` (``lesion_boxes``), ``source`` (a subject's id),
-    ``class_names``, and ``markers`` where some were planted. Any other name makes a folder
-    ``split/class/file.png`` with ``masks`` and ``twins`` mirrored beside it, and a table
-    ``manifest.csv`` that tells the markers where some were planted.
+    ``class_names``, ``values`` of the graded task, and ``markers`` where some were planted. Any
+    other name makes a folder ``split/class/file.png`` with ``masks`` and ``twins`` mirrored beside
+    it, a table ``values.csv`` of the graded task, and a table ``manifest.csv`` that tells the
+    markers where some were planted.
 
     Args:
         phantoms: what to write.
@@ -57,7 +61,7 @@ def write_phantoms(
     >>> data.class_counts(), data.has_twins, str(data.groups[39])
     ({'healthy': 20, 'lesion': 20}, True, 'chest-3-000039')
     """
-    names = subject_names(kind, seed, len(phantoms.labels))
+    names = subject_names(kind, seed, len(phantoms.labels), phantoms.task)
     if out.suffix.lower() == ".npz":
         arrays: dict[str, Any] = {
             "images": phantoms.images,
@@ -67,8 +71,10 @@ def write_phantoms(
             "twins": phantoms.twins,
             "boxes": lesion_boxes(phantoms.masks),
             "source": names,
-            "class_names": CLASS_NAMES,
+            "class_names": phantoms.class_names,
         }
+        if phantoms.values is not None:
+            arrays["values"] = phantoms.values
         if phantoms.markers.any():
             arrays["markers"] = phantoms.markers
         write_npz(out, **arrays)
@@ -80,13 +86,64 @@ def write_phantoms(
     on_written(len(names))
 
 
-def subject_names(kind: Kind, seed: int, count: int) -> NDArray[np.str_]:
-    """Ids of subjects ``[N]``, unique over kinds and seeds.
+def phantom_dataset(phantoms: Phantoms, kind: Kind, seed: int) -> Dataset:
+    """The data set that `write_phantoms` and `open_dataset` give, without a file between them.
+
+    >>> from medxgan.data.phantom import make_phantoms
+    >>> phantoms = make_phantoms("histology", 5, size=32, seed=1, task="graded")
+    >>> data = phantom_dataset(phantoms, "histology", seed=1)
+    >>> data.channels, data.class_counts(), float(data.values.min())
+    (3, {'healthy': 1, 'lesion': 4}, 0.0)
+    """
+    images, twins = (
+        pixels[:, None] if pixels.ndim == 3 else np.moveaxis(pixels, 3, 1)
+        for pixels in (phantoms.images, phantoms.twins)
+    )
+    names = subject_names(kind, seed, len(phantoms.labels), phantoms.task)
+    return build_dataset(
+        images,
+        phantoms.labels,
+        class_names=phantoms.class_names,
+        split=phantoms.split,
+        groups=names,
+        masks=phantoms.masks,
+        twins=twins,
+        values=phantoms.values,
+    )
+
+
+def subject_names(kind: Kind, seed: int, count: int, task: Task = "binary") -> NDArray[np.str_]:
+    """Ids of subjects ``[N]``, unique over kinds, tasks and seeds.
 
     >>> subject_names("brain", seed=1, count=2).tolist()
     ['brain-1-000000', 'brain-1-000001']
+    >>> subject_names("chest", seed=1, count=1, task="graded").tolist()
+    ['chest-graded-1-000000']
     """
-    return np.array([f"{kind}-{seed}-{row:06d}" for row in range(count)])
+    series = kind if task == "binary" else f"{kind}-{task}"
+    return np.array([f"{series}-{seed}-{row:06d}" for row in range(count)])
+
+
+def counts_text(phantoms: Phantoms) -> str:
+    """How many phantoms show what, in words.
+
+    >>> from medxgan.data.phantom import make_phantoms
+    >>> counts_text(make_phantoms("brain", 6, size=32))
+    '3 with a lesion'
+    >>> counts_text(make_phantoms("chest", 6, size=32, task="three-class"))
+    '2 healthy, 2 lobar, 2 nodule'
+    >>> counts_text(make_phantoms("chest", 5, size=32, task="graded"))
+    '4 with a lesion, of severity 0.52 to 3.77'
+    """
+    if phantoms.task == "three-class":
+        counts = np.bincount(phantoms.labels, minlength=len(phantoms.class_names)).tolist()
+        pairs = zip(counts, phantoms.class_names, strict=True)
+        return ", ".join(f"{count} {name}" for count, name in pairs)
+    text = f"{int(phantoms.labels.sum())} with a lesion"
+    if phantoms.values is None or not phantoms.labels.any():
+        return text
+    values = phantoms.values[phantoms.labels > 0]
+    return f"{text}, of severity {values.min():.2f} to {values.max():.2f}"
 
 
 def lesion_boxes(masks: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -139,9 +196,9 @@ def _new_folder(out: Path) -> Iterator[Path]:
 
 
 def _write_subjects(phantoms: Phantoms, names: NDArray[np.str_], root: Path) -> Iterator[None]:
-    """Write a folder, one subject a turn, and the table of markers at the end."""
+    """Write a folder, one subject a turn, and the tables of values and markers at the end."""
     places = [
-        Path(SPLIT_NAMES[split], CLASS_NAMES[label], f"{name}.png")
+        Path(SPLIT_NAMES[split], phantoms.class_names[label], f"{name}.png")
         for split, label, name in zip(
             phantoms.split.tolist(), phantoms.labels.tolist(), names.tolist(), strict=True
         )
@@ -154,12 +211,25 @@ def _write_subjects(phantoms: Phantoms, names: NDArray[np.str_], root: Path) -> 
         _write_png(root / "masks" / place, phantoms.masks[row].astype(np.uint8) * 255)
         _write_png(root / "twins" / place, phantoms.twins[row])
         yield
+    if phantoms.values is not None:
+        _write_values(root / VALUES_NAME, places, phantoms.values)
     if phantoms.markers.any():
         _write_manifest(root / MANIFEST_NAME, phantoms, places, names)
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     Image.fromarray(pixels).save(path, format="PNG")
+
+
+def _write_values(path: Path, places: list[Path], values: NDArray[np.float32]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("path", "value"))
+        table.writerows(
+            # Nine digits tell every float32 apart.
+            (place.as_posix(), f"{value:.9g}")
+            for place, value in zip(places, values.tolist(), strict=True)
+        )
 
 
 def _write_manifest(
@@ -177,5 +247,6 @@ def _write_manifest(
             strict=True,
         ):
             files = [(Path(mirror) / place).as_posix() for mirror in ("", "masks", "twins")]
-            row = [files[0], CLASS_NAMES[label], SPLIT_NAMES[split], *files[1:], name, int(marker)]
-            table.writerow(row)
+            image, *beside = files
+            label_name, split_name = phantoms.class_names[label], SPLIT_NAMES[split]
+            table.writerow([image, label_name, split_name, *beside, name, int(marker)])

@@ -35,9 +35,9 @@ class Canvas:
         ticks = (torch.arange(size) + 0.5) * self.pixel - 1
         self.frame = Frame(ticks.view(1, 1, -1), ticks.view(1, -1, 1))
 
-    def uniform(self, low: float, high: float) -> Tensor:
-        """One number a subject, ``[N, 1, 1]``."""
-        return low + (high - low) * torch.rand(self.count, 1, 1, generator=self.random)
+    def uniform(self, low: float, high: float, numbers: int = 1) -> Tensor:
+        """One number a subject, ``[N, 1, 1]``, or several, ``[N, 1, K]``."""
+        return low + (high - low) * torch.rand(self.count, 1, numbers, generator=self.random)
 
     def normal(self) -> Tensor:
         """White noise of unit variance, ``[N, H, W]``."""
@@ -92,12 +92,51 @@ def ellipse(
     return torch.sigmoid((1 - radius) * torch.minimum(*half_axes) / (0.018 * softness))
 
 
-def blob(canvas: Canvas, centre: tuple[Tensor, Tensor], radius: Tensor, roughness: float) -> Tensor:
-    """Opacity in [0, 1] of a disc whose outline is rough, ``[N, H, W]``."""
+def blob(
+    canvas: Canvas,
+    centre: tuple[Tensor, Tensor],
+    radius: Tensor,
+    roughness: float,
+    *,
+    aspect: Tensor | None = None,
+    margin: float = 0.0,
+) -> Tensor:
+    """Opacity in [0, 1] of a disc whose outline is rough, ``[N, H, W]``.
+
+    Args:
+        canvas: to draw on.
+        centre: x and y, ``[N, 1, 1]`` each.
+        radius: half its width, ``[N, 1, 1]``.
+        roughness: largest share of the radius by which one harmonic moves the outline.
+        aspect: height over width; default: 0.8 to 1.25 by chance.
+        margin: width of a soft border, beside the one that keeps its edge from stepping.
+    """
+    distance, outline = _rough_disc(canvas, centre, radius, roughness, aspect)
+    return torch.sigmoid((outline - distance) * radius / (0.45 * canvas.pixel + 0.004 + margin))
+
+
+def rim(
+    canvas: Canvas, centre: tuple[Tensor, Tensor], radius: Tensor, roughness: float
+) -> tuple[Tensor, Tensor]:
+    """Opacity of a blob and of its core, which has the same outline at 0.55 of the size."""
+    distance, outline = _rough_disc(canvas, centre, radius, roughness, None)
+    sharpness = radius / (0.45 * canvas.pixel + 0.004)
+    whole, core = ((share * outline - distance) * sharpness for share in (1.0, 0.55))
+    return torch.sigmoid(whole), torch.sigmoid(core)
+
+
+def _rough_disc(
+    canvas: Canvas,
+    centre: tuple[Tensor, Tensor],
+    radius: Tensor,
+    roughness: float,
+    aspect: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Every pixel's distance from the centre, in radii, and the outline in its direction."""
     frame = Frame(canvas.frame.x - centre[0], canvas.frame.y - centre[1])
-    distance, angle = frame.polar(radius, radius * canvas.uniform(0.8, 1.25))
-    outline = 1 + canvas.harmonics(angle, (2, 3, 5), roughness)
-    return torch.sigmoid((outline - distance) * radius / (0.45 * canvas.pixel + 0.004))
+    height = radius * (canvas.uniform(0.8, 1.25) if aspect is None else aspect)
+    distance, angle = frame.polar(radius, height)
+    return distance, 1 + canvas.harmonics(angle, (2, 3, 5), roughness)
 
 
 def streak(canvas: Canvas, centre: tuple[Tensor, Tensor]) -> Tensor:
@@ -110,3 +149,27 @@ def streak(canvas: Canvas, centre: tuple[Tensor, Tensor]) -> Tensor:
     width = canvas.uniform(0.020, 0.032)
     ends = torch.sigmoid((length - along.abs()) / 0.02)
     return torch.exp(-((across / width) ** 2)) * ends
+
+
+class Outline:
+    """A rough closed curve a subject: how far it is from the middle in each direction, about 1.
+
+    Args:
+        canvas: to draw on.
+        orders: how many lobes each harmonic has.
+        roughness: largest share by which one harmonic moves the curve.
+    """
+
+    def __init__(self, canvas: Canvas, orders: tuple[int, ...], roughness: float) -> None:
+        self.orders = orders
+        self.sizes = roughness * canvas.uniform(-1, 1, len(orders))
+        self.phases = canvas.uniform(-torch.pi, torch.pi, len(orders))
+
+    def at(self, angle: Tensor) -> Tensor:
+        """Its distance in the directions ``[N, ...]``, of the same shape."""
+        shape = (-1, *[1] * (angle.dim() - 1))
+        total = torch.ones_like(angle)
+        for index, order in enumerate(self.orders):
+            size, phase = self.sizes[:, 0, index], self.phases[:, 0, index]
+            total = total + size.view(shape) * torch.cos(order * angle + phase.view(shape))
+        return total

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 
 from torch import Tensor
 
-from medxgan.explain import METHODS, Need, check_methods
-from medxgan.explain.baselines import convolution_of, grad_cam, integrated_gradients, occlusion
+from medxgan.explain import check_methods
+from medxgan.explain.abilities import reason_against, unmet_needs
+from medxgan.explain.baselines import grad_cam, integrated_gradients, occlusion
 from medxgan.explain.lig import STEPS, exact_lig, published_lig, transferred_path
 from medxgan.explain.scores import probability
 from medxgan.types import Classifier
@@ -46,7 +47,7 @@ def attributions(
         "grad-cam": lambda: grad_cam(classifier, images, target),
         "occlusion": lambda: occlusion(classifier, images, target),
     }
-    reasons: dict[Need, str] = {}
+    reasons = unmet_needs(classifier)
     if path is not None and reconstruction is not None:
         on_image = transferred_path(images, reconstruction, path)
         compute |= {
@@ -57,13 +58,5 @@ def attributions(
         }
     else:
         reasons["latent"] = "there is no generator to render a film of the image"
-    if not classifier.differentiable:
-        reasons["gradients"] = "the classifier gives no gradients"
-    if convolution_of(classifier) is None:
-        reasons["layers"] = "the classifier shows no convolution"
-    skipped = {
-        name: "; ".join(reasons[need] for need in sorted(METHODS[name].needs & reasons.keys()))
-        for name in asked
-        if METHODS[name].needs & reasons.keys()
-    }
+    skipped = {name: why for name in asked if (why := reason_against(name, reasons))}
     return {name: compute[name]() for name in asked if name not in skipped}, skipped

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from PIL import Image
 from torch import Tensor
 
@@ -33,6 +34,8 @@ class Outlined:
     pixels: Tensor
 
 
+CASING: list[AbstractPathEffect] = [withStroke(linewidth=2.6, foreground="black")]
+"""A dark edge, without which no line is seen on every image."""
 OUTLINES = {"suspicious": "#ff4d3d", "recurring": "#ffb000", "spread": "#ffffff"}
 
 
@@ -123,9 +126,10 @@ def _outline(axis: Axes, places: Sequence[Outlined]) -> None:
         down = (np.arange(height * 8 + 2) - 0.5) / 8 - 0.5
         colour = OUTLINES[place.kind]
         style = "solid" if place.kind in LOUD else "dotted"
-        axis.contour(
+        line = axis.contour(
             across, down, padded, levels=[0.5], colors=[colour], linewidths=1.4, linestyles=style
         )
+        line.set_path_effects(CASING)
         rows, columns = place.pixels.numpy().nonzero()
         axis.annotate(
             str(place.number),
@@ -134,4 +138,5 @@ def _outline(axis: Axes, places: Sequence[Outlined]) -> None:
             fontsize=10,
             fontweight="bold",
             annotation_clip=False,
+            path_effects=CASING,
         )

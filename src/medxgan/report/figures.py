@@ -26,6 +26,9 @@ ZERO_INDEX = 127
 NOT_FINITE_INDEX = 255
 NOT_FINITE_COLOUR = (150, 150, 150)
 
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in brightness (ITU-R BT.601), as where images are made grey."""
+
 
 @cache
 def colour_table(colours: ColourMap) -> Bytes:
@@ -142,13 +145,28 @@ def data_uri(picture: Image.Image) -> str:
 
 
 def difference_map(difference: Tensor) -> Tensor:
-    """Difference ``[C, H, W]`` to the signed map that is shown: the mean over channels.
+    """Difference ``[C, H, W]`` to the signed map that is shown: in colour, that of the luminance.
+
+    A change of hue alone leaves it 0; :func:`colour_difference_picture` shows that.
 
     >>> import torch
-    >>> difference_map(torch.tensor([[[1.0]], [[-1.0]], [[3.0]]]))
-    tensor([[1.]])
+    >>> difference_map(torch.tensor([[[1.0]], [[0.0]], [[-1.0]]]))
+    tensor([[0.1850]])
     """
-    return difference.mean(dim=0)
+    if len(difference) == 1:
+        return difference[0]
+    return (difference * difference.new_tensor(LUMINANCE).view(3, 1, 1)).sum(dim=0)
+
+
+def colour_difference_picture(difference: Tensor, scale: float) -> Image.Image:
+    """Difference ``[3, H, W]`` in its own colours on mid grey, which stands for no change.
+
+    >>> import torch
+    >>> difference = torch.tensor([[[0.0, 0.5]], [[0.0, 0.0]], [[0.0, -0.5]]])
+    >>> list(colour_difference_picture(difference, 0.5).tobytes())
+    [128, 128, 128, 255, 128, 0]
+    """
+    return intensity_picture(difference / scale)
 
 
 def evidence_map(attribution: Tensor) -> Tensor:

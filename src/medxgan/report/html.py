@@ -7,7 +7,13 @@ from typing import get_args
 from medxgan.errors import DataError
 from medxgan.report.page import environment, gradient_rules, policy, source
 from medxgan.report.panels import FIRST_ROW_METHODS, View, make_view
-from medxgan.report.scales import DIFFERENCE, Scales, shared_scales, shown_methods
+from medxgan.report.scales import (
+    DIFFERENCE,
+    Scales,
+    in_colour,
+    shared_scales,
+    shown_methods,
+)
 from medxgan.report.wording import METHOD_LABELS, METHOD_NOTES, fact_text, scale_text
 from medxgan.types import Explanation, ProblemKind
 
@@ -59,7 +65,7 @@ def render_report(
             problem_counts=_problem_counts(explanations),
             difference_end=scale_text(scales[DIFFERENCE]),
             legend=_legend(methods, scales),
-            colour_channels=any(len(explanation.image) > 1 for explanation in explanations),
+            colour_channels=any(in_colour(explanation) for explanation in explanations),
             outlined=any(view.outline for view in views),
             caution=caution,
             summary={name: fact_text(value) for name, value in (summary or {}).items()},

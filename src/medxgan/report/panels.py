@@ -10,6 +10,7 @@ from medxgan.report.figures import (
     BRIGHTNESS,
     EVIDENCE,
     ColourMap,
+    colour_difference_picture,
     data_uri,
     difference_map,
     evidence_map,
@@ -17,7 +18,7 @@ from medxgan.report.figures import (
     overlay_picture,
     shrink,
 )
-from medxgan.report.scales import DIFFERENCE, Scales
+from medxgan.report.scales import COLOUR_DIFFERENCE, DIFFERENCE, Scales, in_colour
 from medxgan.report.vector import Curve, outline_path, probability_curve
 from medxgan.report.wording import METHOD_LABELS, scale_text
 from medxgan.scoretext import score_text
@@ -130,7 +131,10 @@ def make_view(
             _difference_panel(explanation, scales),
             *(_method_panel(explanation, method, scales) for method in first),
         ],
-        more=[_method_panel(explanation, method, scales) for method in rest],
+        more=[
+            *_colour_panels(explanation, scales),
+            *(_method_panel(explanation, method, scales) for method in rest),
+        ],
         frames=[
             Frame(data_uri(picture), point.strength, point.probability)
             for picture, point in zip(small, curve.points, strict=True)
@@ -181,11 +185,22 @@ def _image_panels(explanation: Explanation, scores: dict[str, Score]) -> list[Pa
 def _difference_panel(explanation: Explanation, scales: Scales) -> Panel:
     values = difference_map(explanation.difference)
     note = "positive − negative"
-    if len(explanation.difference) > 1:
-        note += ", mean of channels"
+    if in_colour(explanation):
+        note += ", luminance"
     return _map_panel(
         explanation.name, ("Difference", note), values, scales[DIFFERENCE], BRIGHTNESS
     )
+
+
+def _colour_panels(explanation: Explanation, scales: Scales) -> list[Panel]:
+    """The difference in its own colours, where there are any."""
+    if not in_colour(explanation):
+        return []
+    scale = scales[COLOUR_DIFFERENCE]
+    caption, note = "Difference, in colour", f"grey: no change; ends at ±{scale_text(scale)}"
+    picture = colour_difference_picture(explanation.difference, scale)
+    alt = f"{explanation.name}: {caption}, {note}"
+    return [Panel("image", caption, note, alt=alt, uri=data_uri(picture))]
 
 
 def _method_panel(explanation: Explanation, method: str, scales: Scales) -> Panel:

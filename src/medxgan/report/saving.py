@@ -17,6 +17,7 @@ from torch import Tensor
 from medxgan.report.figures import (
     BRIGHTNESS,
     EVIDENCE,
+    colour_difference_picture,
     difference_map,
     evidence_map,
     film_strip,
@@ -26,7 +27,13 @@ from medxgan.report.figures import (
     png_bytes,
 )
 from medxgan.report.html import render_report
-from medxgan.report.scales import DIFFERENCE, Scales, shared_scales
+from medxgan.report.scales import (
+    COLOUR_DIFFERENCE,
+    DIFFERENCE,
+    Scales,
+    in_colour,
+    shared_scales,
+)
 from medxgan.report.staging import staged_folder
 from medxgan.types import Explanation
 
@@ -148,6 +155,10 @@ def _pictures(explanation: Explanation, scales: Scales) -> dict[str, Image.Image
         ),
         "film.png": film_strip(explanation.frames),
     }
+    if in_colour(explanation):
+        pictures[f"{COLOUR_DIFFERENCE}.png"] = colour_difference_picture(
+            explanation.difference, scales[COLOUR_DIFFERENCE]
+        )
     for method, values in explanation.attributions.items():
         pictures[f"attribution-{_file_stem(method)}.png"] = map_picture(
             evidence_map(values), scales[method], EVIDENCE
@@ -226,7 +237,8 @@ def _finite(value: float) -> float | None:
 
 
 def _used(scales: Scales, explanation: Explanation) -> Scales:
-    return {kind: scales[kind] for kind in (DIFFERENCE, *explanation.attributions)}
+    differences = [DIFFERENCE, *([COLOUR_DIFFERENCE] if in_colour(explanation) else [])]
+    return {kind: scales[kind] for kind in (*differences, *explanation.attributions)}
 
 
 def _file_stem(method: str) -> str:

@@ -9,6 +9,7 @@ from medxgan.report.figures import difference_map, evidence_map
 from medxgan.types import Explanation
 
 DIFFERENCE = "difference"
+COLOUR_DIFFERENCE = "difference-colour"
 ROBUST_PERCENTILE = 99.5
 
 Scales = dict[str, float]
@@ -32,6 +33,11 @@ def robust_scale(maps: Iterable[Tensor]) -> float:
     return float(np.percentile(sizes, ROBUST_PERCENTILE)) or float(sizes.max())
 
 
+def in_colour(explanation: Explanation) -> bool:
+    """True where images have three channels: then luminance and colour are shown apart."""
+    return len(explanation.difference) == 3
+
+
 def shown_methods(explanation: Explanation) -> dict[str, Tensor]:
     """The attributions that have a panel of their own: all but the difference, which has one."""
     return {
@@ -42,10 +48,16 @@ def shown_methods(explanation: Explanation) -> dict[str, Tensor]:
 
 
 def shared_scales(explanations: Sequence[Explanation]) -> Scales:
-    """Scale of ``difference`` (image intensity) and of every attribution method (own units)."""
+    """Scale of ``difference`` (image intensity) and of every attribution method (own units).
+
+    Where there are images in colour, also that of ``difference-colour``, over all channels.
+    """
     maps: dict[str, list[Tensor]] = {
         DIFFERENCE: [difference_map(explanation.difference) for explanation in explanations]
     }
+    coloured = [each.difference for each in explanations if in_colour(each)]
+    if coloured:
+        maps[COLOUR_DIFFERENCE] = coloured
     for explanation in explanations:
         for method, values in shown_methods(explanation).items():
             maps.setdefault(method, []).append(evidence_map(values))

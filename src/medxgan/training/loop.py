@@ -37,6 +37,10 @@ def no_figures(averaged: nn.Module) -> Figures:
     return {}
 
 
+def no_preparation(state: TrainingState) -> None:
+    """Change nothing."""
+
+
 class Recipe(Protocol):
     """What is learned: networks, optimisers, and one step on one batch."""
 
@@ -89,6 +93,7 @@ class Run:
         resume: continue from the checkpoint in ``folder``.
         stop_after: stop early, after so many images, with a checkpoint; ``None`` runs to the end.
         watch: further figures of a log line, from the averaged networks.
+        prepare: called before each step with the state that it starts from.
     """
 
     folder: Path
@@ -98,6 +103,7 @@ class Run:
     resume: bool = False
     stop_after: int | None = None
     watch: Callable[[nn.Module], Figures] = no_figures
+    prepare: Callable[[TrainingState], None] = no_preparation
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,7 @@ def run_training(
     with interrupts_noted() as interrupted:
         while state.step < last_step:
             started = time.perf_counter()
+            run.prepare(state)
             _train_one_step(run, recipe, source, fabric, state, last_step)
             state.seconds += time.perf_counter() - started
             shown = state.step * images_a_step

@@ -60,3 +60,39 @@ class BalancedOrder:
             random = np.random.default_rng([self.seed, kind, number])
             self._passes[key] = random.permutation(len(self.classes[kind]))
         return self._passes[key]
+
+
+class PlainOrder:
+    """Batches of images whose class does not matter: passes, each a fresh permutation.
+
+    Args:
+        count: number of images.
+        batch_size: images a step and process.
+        seed: of the permutations.
+        rank: of this process.
+        processes: in all.
+
+    >>> order = PlainOrder(4, batch_size=2, seed=0)
+    >>> sorted(np.concatenate([order.rows(0), order.rows(1)]).tolist())
+    [0, 1, 2, 3]
+    """
+
+    def __init__(
+        self, count: int, *, batch_size: int, seed: int, rank: int = 0, processes: int = 1
+    ) -> None:
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.rank, self.processes = rank, processes
+        self._passes: dict[int, NDArray[np.int64]] = {}
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Indices of the images of one step, ``[batch_size]``."""
+        first = (step * self.processes + self.rank) * self.batch_size
+        places = range(first, first + self.batch_size)
+        return np.array([self._pass(p // self.count)[p % self.count] for p in places])
+
+    def _pass(self, number: int) -> NDArray[np.int64]:
+        if number not in self._passes:
+            self._passes = {k: v for k, v in self._passes.items() if k >= number - 1}
+            random = np.random.default_rng([self.seed, number])
+            self._passes[number] = random.permutation(self.count)
+        return self._passes[number]

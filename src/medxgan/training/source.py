@@ -10,10 +10,11 @@ from torch import Tensor
 from medxgan.config import VariationSettings
 from medxgan.errors import DataError
 from medxgan.training.augment import Reach, vary
-from medxgan.training.order import BalancedOrder
+from medxgan.training.order import BalancedOrder, PlainOrder
 from medxgan.types import Classifier
 
 IMAGES_AT_ONCE = 256
+Order = BalancedOrder | PlainOrder
 
 
 class Images(Protocol):
@@ -29,15 +30,15 @@ class Images(Protocol):
 
 
 class VariedImages:
-    """Batches whose first half the classifier calls positive, each image changed a little.
+    """Batches of a training set, each image changed a little.
 
     Args:
         images: the training set.
-        order: which of them make up a step's batch.
+        order: which of them make up a step's batch, and where in it.
         variation: how far images are changed; small sets gain by it.
     """
 
-    def __init__(self, images: Images, order: BalancedOrder, variation: VariationSettings) -> None:
+    def __init__(self, images: Images, order: Order, variation: VariationSettings) -> None:
         self.images, self.order, self.variation = images, order, variation
         self.reach = Reach(
             flip=variation.flip,

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ from torch import nn
 
 from medxgan.bundle import MANIFEST_NAME, Bundle, Manifest, record_classifier, save_bundle
 from medxgan.classifiers import TorchClassifier
-from medxgan.config import Recipe, TrainingSettings, settings_to_toml
+from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
 from medxgan.errors import ClassifierError, ConfigError, OutputError
 from medxgan.packing import pack, unpack
+from medxgan.style_settings import STYLE_SECTIONS
 from medxgan.training.calibration import measure_held_out, prior_agreement
 from medxgan.training.generated import Networks
 from medxgan.training.loop import Figures, Monitor, Outcome, Run, run_training
@@ -30,7 +31,8 @@ from medxgan.version import __version__
 
 EXAMPLES = 8
 WATCHED_CODES = 128
-RECIPES: dict[Recipe, type[MedxganRecipe] | type[PublishedRecipe]] = {
+ClassifierRecipe = Literal["medxgan", "published"]
+RECIPES: dict[ClassifierRecipe, type[MedxganRecipe] | type[PublishedRecipe]] = {
     "medxgan": MedxganRecipe,
     "published": PublishedRecipe,
 }
@@ -99,7 +101,7 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
     # The same initial weights in every process, whatever torch's global generator did before.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        recipe = RECIPES[plan.settings.recipe](
+        recipe = RECIPES[_recipe(plan.settings)](
             classifier,
             plan.target,
             plan.settings,
@@ -134,7 +136,18 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
     return Trained(True, shown, figures)
 
 
+def _recipe(settings: TrainingSettings) -> ClassifierRecipe:
+    recipe = settings.recipe
+    if recipe == "stylegan":
+        raise ConfigError(
+            f"the preset '{settings.preset}' learns from images alone; train it with "
+            "--method stylegan, or take a preset of medXGAN"
+        )
+    return recipe
+
+
 def _check(plan: Plan) -> None:
+    _recipe(plan.settings)
     spec = plan.classifier.spec
     if spec.output == "value":
         raise ClassifierError(
@@ -168,7 +181,9 @@ def _identity(plan: Plan, train: Dataset, processes: int) -> dict[str, str]:
     digest = hashlib.sha256(np.ascontiguousarray(train.rows).tobytes())
     digest.update(train.images(np.arange(min(16, len(train)))).numpy().tobytes())
     return {
-        "settings": json.dumps(plan.settings.model_dump(), sort_keys=True),
+        "settings": json.dumps(
+            plan.settings.model_dump(exclude=set(STYLE_SECTIONS)), sort_keys=True
+        ),
         "classifier": plan.classifier.fingerprint,
         "target class": str(plan.target),
         "data set": f"{len(train)} images {digest.hexdigest()}",
@@ -227,7 +242,7 @@ def _write_bundle(
     averaged.to("cpu")
     manifest = Manifest(
         name=plan.folder.resolve().name,
-        method=plan.settings.recipe,
+        method=_recipe(plan.settings),
         target=plan.target,
         network=plan.settings.network,
         classifier=record_classifier(plan.classifier),

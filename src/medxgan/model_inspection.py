@@ -1,0 +1,203 @@
+"""``medxgan inspect`` of models: what is known of one, and what can be had of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from medxgan.classifiers import KINDS, TorchClassifier, load_classifier, read_spec
+from medxgan.classifiers.batches import Batches
+from medxgan.classifiers.exported import batches_of, open_exported
+from medxgan.classifiers.kinds import Kind
+from medxgan.classifiers.modules import read_weights
+from medxgan.classifiers.onnx_file import read_onnx
+from medxgan.classifiers.onnx_model import open_onnx
+from medxgan.explain.abilities import abilities
+from medxgan.types import ClassifierSpec
+
+Facts = dict[str, str]
+
+
+class Given(NamedTuple):
+    """What was said of a model beside where it is."""
+
+    weights: Path | None = None
+    spec: Path | None = None
+
+
+NOTHING_GIVEN = Given()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What something is, what is known of it, and the command that takes it."""
+
+    kind: str
+    facts: Facts
+    use: str
+
+
+def classifier_finding(source: str, given: Given = NOTHING_GIVEN) -> Finding:
+    """A classifier that can be loaded, and what can be had of it.
+
+    Raises:
+        ClassifierError: it cannot be loaded, or does not do what its specification says.
+        MissingPackageError: it needs a package that is not installed.
+    """
+    classifier = load_classifier(source, weights=given.weights, spec=given.spec)
+    facts = {
+        **classifier_facts(classifier),
+        **{
+            name.replace("_", " "): figure_words(value) if isinstance(value, dict) else str(value)
+            for name, value in classifier.measured.items()
+        },
+        **ability_facts(classifier.kind),
+    }
+    return Finding("a classifier", facts, _use_of_model(classifier.kind, source, given))
+
+
+def model_file_finding(path: Path, kind: Kind, given: Given) -> Finding:
+    """A model in a file of another program; tried out where a specification was given.
+
+    Raises:
+        ClassifierError: it cannot be opened, or does not do what the specification says.
+        MissingPackageError: it is an ONNX file, and onnxruntime is not installed.
+    """
+    if given.spec is not None:
+        return classifier_finding(str(path), given)
+    facts = file_facts(path, kind) | ability_facts(kind)
+    use = _use_of_model(kind, str(path), Given(None, Path("FILE")))
+    return Finding(KINDS[kind].title, facts, use)
+
+
+def _use_of_model(kind: Kind, source: str, given: Given) -> str:
+    options = f"--classifier {source}"
+    options += f" --weights {given.weights}" if given.weights else ""
+    options += f" --spec {given.spec}" if given.spec else ""
+    if KINDS[kind].gradients:
+        return f"train DATA {options} --out RUN"
+    return f"fit-direction BUNDLE {options}"
+
+
+def specification_finding(path: Path) -> Finding:
+    """A specification alone.
+
+    Raises:
+        ClassifierError: it cannot be read.
+    """
+    use = f"train DATA --classifier FILE.py:CLASS --weights FILE --spec {path} --out RUN"
+    return Finding("a classifier's specification", spec_facts(read_spec(path)), use)
+
+
+def weights_finding(path: Path) -> Finding:
+    """Weights alone.
+
+    Raises:
+        ClassifierError: they cannot be read.
+    """
+    weights = read_weights(path)
+    count = sum(value.numel() for value in weights.values())
+    facts = {
+        "tensors": str(len(weights)),
+        "values": f"{count / 1e6:.2f} million",
+        "first": next(iter(weights)),
+    }
+    use = f"train DATA --classifier FILE.py:CLASS --weights {path} --spec FILE --out RUN"
+    return Finding("weights of a model whose code is elsewhere", facts, use)
+
+
+def classifier_facts(classifier: TorchClassifier) -> Facts:
+    """What is known of a loaded classifier, figures of merit left out."""
+    kind = classifier.kind
+    return {
+        "kind": KINDS[kind].title,
+        "architecture": classifier.architecture or f"own model, {classifier.source}",
+        **spec_facts(classifier.spec),
+        **_weight_facts(classifier),
+        **_batch_facts(Batches(1, classifier.batch_size)),
+    }
+
+
+def ability_facts(kind: Kind) -> Facts:
+    """The row of the table of kinds, in words.
+
+    >>> ability_facts("exported")["can have layers"]
+    'no'
+    """
+    return {f"can have {what}": words for what, words in abilities(kind).items()}
+
+
+def file_facts(path: Path, kind: Kind) -> Facts:
+    """What a model's file tells by itself, without a specification.
+
+    Raises:
+        ClassifierError: it cannot be opened.
+        MissingPackageError: it is an ONNX file, and onnxruntime is not installed.
+    """
+    facts = {"specification": "none given; with --spec FILE the model is tried out"}
+    if kind == "onnx":
+        model = open_onnx(read_onnx(path), f"'{path}'")
+        facts |= {
+            "input": ", ".join(map(str, model.inputs)),
+            "output": ", ".join(map(str, model.outputs)),
+            "opset": str(model.opset),
+        }
+    if kind == "exported":
+        program = open_exported(path.read_bytes(), f"'{path}'")
+        facts |= _batch_facts(batches_of(program, f"'{path}'"))
+    return facts
+
+
+def spec_facts(spec: ClassifierSpec) -> Facts:
+    """What a specification says of images and answers.
+
+    >>> spec_facts(ClassifierSpec(size=64, class_names=("no", "yes")))["images"]
+    '64 x 64 pixels, grey'
+    """
+    facts = {
+        "images": f"{spec.size} x {spec.size} pixels, {channel_words(spec.channels)}",
+        "classes": ", ".join(spec.class_names),
+        "output": spec.output,
+    }
+    if spec.mean is not None and spec.std is not None:
+        facts["normalised by"] = f"mean {list(spec.mean)}, standard deviation {list(spec.std)}"
+    return facts
+
+
+def channel_words(channels: int) -> str:
+    """One channel is grey.
+
+    >>> channel_words(1), channel_words(3)
+    ('grey', 'colour')
+    """
+    return "grey" if channels == 1 else "colour"
+
+
+def _weight_facts(classifier: TorchClassifier) -> Facts:
+    of_what = "file" if classifier.files else "weights"
+    if classifier.answers:
+        of_what = "answers to fixed images"
+    facts = {"fingerprint": f"{classifier.fingerprint[:12]}, of its {of_what}"}
+    count = sum(parameter.numel() for parameter in classifier.module.parameters())
+    return {"weights": f"{count / 1e6:.2f} million"} | facts if count else facts
+
+
+def _batch_facts(batches: Batches) -> Facts:
+    if batches.most is None:
+        return {}
+    words = f"{batches.least} to {batches.most}" if batches.least < batches.most else batches.most
+    return {"images at once": str(words)}
+
+
+def figure_words(figures: object) -> str:
+    """Figures in one line; what is nested deeper is left out.
+
+    >>> figure_words({"n": 12, "validity": 0.98765})
+    'n 12, validity 0.988'
+    """
+    if not isinstance(figures, dict):
+        return str(figures)
+    return ", ".join(
+        f"{name.replace('_', ' ')} {f'{value:.3g}' if isinstance(value, float) else value}"
+        for name, value in figures.items()
+        if not isinstance(value, list | dict)
+    )

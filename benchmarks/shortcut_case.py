@@ -19,8 +19,9 @@ from medxgan.classifiers import TorchClassifier
 from medxgan.config import load_settings
 from medxgan.data import Dataset, build_dataset
 from medxgan.data.phantom import CLASS_NAMES, Kind, Phantoms, make_phantoms
-from medxgan.explainer import Explainer, load
+from medxgan.explainer import Explainer
 from medxgan.fitting import fit_on_dataset
+from medxgan.loader import load
 from medxgan.training.train import Plan, train_medxgan
 
 SIZE = 32

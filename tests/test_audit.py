@@ -19,7 +19,8 @@ from medxgan.audit.wording import rule_sentences, sentence
 from medxgan.classifiers import TorchClassifier
 from medxgan.data import Dataset, build_dataset, open_dataset
 from medxgan.errors import ConfigError, DataError
-from medxgan.explainer import Explainer, load
+from medxgan.explainer import Explainer
+from medxgan.loader import load
 from medxgan.types import ClassifierSpec
 
 SIZE = 32

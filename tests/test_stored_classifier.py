@@ -12,7 +12,7 @@ from conftest import SPEC, make_bundle
 from medxgan.bundle import MANIFEST_NAME, WEIGHTS_NAME, load_bundle, record_classifier, save_bundle
 from medxgan.classifiers import KINDS, BlackBox, load_classifier
 from medxgan.errors import BundleError, MissingPackageError
-from medxgan.explainer import load
+from medxgan.loader import load
 from medxgan.stored_classifier import restore_classifier
 from models import write_onnx
 

@@ -12,7 +12,8 @@ from medxgan.version import __version__
 if TYPE_CHECKING:
     from medxgan.classifiers import BlackBox
     from medxgan.explain.lig import LatentIntegratedGradients
-    from medxgan.explainer import Explainer, Explanations, load
+    from medxgan.explainer import Explainer, Explanations
+    from medxgan.loader import load
     from medxgan.types import ClassifierSpec, Explanation, Latent, Status
 
 HOMES = {
@@ -24,7 +25,7 @@ HOMES = {
     "Latent": "medxgan.types",
     "LatentIntegratedGradients": "medxgan.explain.lig",
     "Status": "medxgan.types",
-    "load": "medxgan.explainer",
+    "load": "medxgan.loader",
 }
 
 __all__ = [

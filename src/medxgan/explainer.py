@@ -1,4 +1,4 @@
-"""``medxgan.load``: a bundle that explains images."""
+"""What ``medxgan.load`` returns: a bundle that explains images."""
 
 import os
 import warnings
@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medxgan.bundle import Bundle, Manifest, find_bundle, load_bundle
+from medxgan.bundle import Bundle, Manifest
 from medxgan.classifiers import TorchClassifier
 from medxgan.data import Inputs, read_inputs
 from medxgan.data.images import is_image
-from medxgan.device import choose_device
-from medxgan.errors import BundleError, ConfigError, DataError
+from medxgan.errors import ConfigError, DataError
 from medxgan.explain.attribution import attributions
 from medxgan.explain.counterfactual import plausible_positives, transfer
 from medxgan.explain.scores import evaluate, probability
@@ -23,7 +22,6 @@ from medxgan.explain.traversal import even_strengths, film
 from medxgan.explain.trust import judge
 from medxgan.inversion import PUBLISHED_STEPS, cold_start, encode, refine
 from medxgan.report import render_report, write_report
-from medxgan.style_bundle import StyleBundle
 from medxgan.types import ClassifierSpec, Explanation, Generator, Latent
 
 IMAGES_AT_ONCE = 32
@@ -322,30 +320,3 @@ class Explainer:
         if not bool(torch.isfinite(images).all()) or float(images.abs().max()) > 1 + 1e-4:
             raise DataError("images must lie in [-1, 1], got NaN, infinity or values outside")
         return images
-
-
-def load(
-    name_or_path: str | os.PathLike[str],
-    *,
-    classifier: TorchClassifier | None = None,
-    device: str = "auto",
-) -> Explainer:
-    """Load a shipped bundle by name, or one of your own by its folder.
-
-    Args:
-        name_or_path: for example ``brain-phantom``, or the folder that ``medxgan train`` wrote.
-        classifier: the explained model, where the bundle does not hold it.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-
-    Raises:
-        BundleError: there is no such bundle, it is damaged, or it is for another classifier.
-        ConfigError: the device is not available.
-    """
-    folder = find_bundle(os.fspath(name_or_path))
-    bundle = load_bundle(folder, classifier)
-    if isinstance(bundle, StyleBundle):
-        raise BundleError(
-            f"{name_or_path} holds a style-based generator and no direction for a classifier yet; "
-            f"fit a direction first: medxgan fit-direction {name_or_path} --classifier FILE"
-        )
-    return Explainer(bundle, choose_device(device))

@@ -11,6 +11,7 @@ from medxgan.cli.demo import demo
 from medxgan.cli.evaluate import evaluate
 from medxgan.cli.explain import explain
 from medxgan.cli.fit_classifier import fit_classifier
+from medxgan.cli.fit_direction import fit_direction
 from medxgan.cli.inspect import inspect
 from medxgan.cli.phantom import phantom
 from medxgan.cli.train import train
@@ -19,7 +20,7 @@ from medxgan.version import __version__
 __all__ = ["app", "main"]
 
 # In the order in which help lists them.
-COMMANDS = (demo, phantom, fit_classifier, train, explain, evaluate, audit, inspect)
+COMMANDS = (demo, phantom, fit_classifier, train, fit_direction, explain, evaluate, audit, inspect)
 
 app = typer.Typer(
     name="medxgan",

@@ -9,6 +9,7 @@ from medxgan.cli.options import (
     BundleName,
     DataPath,
     Device,
+    Direction,
     ExplainedModel,
     Quiet,
     Seed,
@@ -42,6 +43,7 @@ def audit(
     ignore_masks: Annotated[
         bool, typer.Option("--ignore-masks", help="Judge as if no lesion mask were known.")
     ] = False,
+    direction: Direction = None,
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
@@ -59,7 +61,7 @@ def audit(
     from medxgan.console import print_table, say_notes
     from medxgan.data import open_dataset
     from medxgan.explain import METHODS
-    from medxgan.explainer import load
+    from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, progress
 
@@ -69,7 +71,7 @@ def audit(
     )
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
-    explainer = load(bundle, classifier=model, device=device)
+    explainer = load(bundle, classifier=model, direction=direction, device=device)
     with busy(f"Reading {data}", quiet=quiet):
         opened = open_dataset(data, size=explainer.spec.size, channels=explainer.spec.channels)
     images = _choose(opened, split)

@@ -21,8 +21,8 @@ def demo(
     from medxgan.console import print_table
     from medxgan.explain import METHODS
     from medxgan.explain.settings import ExplainSettings
-    from medxgan.explainer import load
     from medxgan.explaining import explain_inputs, summary_rows, write_explanations
+    from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, duration_text, progress
 

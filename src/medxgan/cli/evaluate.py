@@ -12,6 +12,7 @@ from medxgan.cli.options import (
     BundleName,
     DataPath,
     Device,
+    Direction,
     ExplainedModel,
     Quiet,
     Seed,
@@ -55,6 +56,7 @@ def evaluate(
         Path | None,
         typer.Option(help="An independent classifier as second judge; the bundle's by default."),
     ] = None,
+    direction: Direction = None,
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
@@ -73,8 +75,8 @@ def evaluate(
     from medxgan.evaluate import discard_parts
     from medxgan.evaluate import evaluate as measure
     from medxgan.evaluate.output import write_evaluation
-    from medxgan.explainer import load
     from medxgan.explaining import parse_settings
+    from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy
 
@@ -82,7 +84,7 @@ def evaluate(
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     judge = load_classifier(oracle) if oracle is not None else None
-    explainer = load(bundle, classifier=model, device=device)
+    explainer = load(bundle, classifier=model, direction=direction, device=device)
     with busy(f"Reading {data}", quiet=quiet):
         opened = open_dataset(data, size=explainer.spec.size, channels=explainer.spec.channels)
     images, chosen_split = _choose(opened, split)

@@ -8,6 +8,7 @@ import typer
 from medxgan.cli.options import (
     BundleName,
     Device,
+    Direction,
     ExplainedModel,
     Quiet,
     Seed,
@@ -42,6 +43,7 @@ def explain(
         str, typer.Option(help="encoder, or cold (then refine for long).")
     ] = "encoder",
     frames: Annotated[int, typer.Option(help="Pictures of the film.")] = 11,
+    direction: Direction = None,
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
@@ -52,20 +54,20 @@ def explain(
     """Explain images, and write a report for the browser."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
-    from medxgan.explainer import load
     from medxgan.explaining import (
         explain_inputs,
         parse_settings,
         summary_rows,
         write_explanations,
     )
+    from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, progress
 
     settings = parse_settings(methods, refine=refine, start=start, frames=frames, seed=seed)
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
-    explainer = load(bundle, classifier=model, device=device)
+    explainer = load(bundle, classifier=model, direction=direction, device=device)
     with busy("Reading images", quiet=quiet):
         inputs = explainer.read(images, split)
     say_notes(inputs.notes, quiet=quiet)

@@ -27,6 +27,10 @@ DataPath = Annotated[
 Split = Annotated[
     str | None, typer.Option(help="train, val, test or all; test by default where there is one.")
 ]
+Direction = Annotated[
+    str | None,
+    typer.Option(help="Of a style-based generator: name or folder; the only one by default."),
+]
 ExplainedModel = Annotated[
     str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
 ]

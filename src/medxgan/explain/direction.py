@@ -152,7 +152,7 @@ def explained_variance(coordinates: Tensor, evidence: Tensor, direction: Tensor)
 def random_directions(count: int, dimensions: int, seed: int) -> Tensor:
     """Unit vectors ``[count, dimensions]``, even over all directions."""
     drawn = torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed))
-    return drawn / drawn.norm(dim=1, keepdim=True)
+    return _of_length_1(drawn)
 
 
 def least_change(gradient: Tensor, metric: Tensor, damping: float) -> Tensor:
@@ -175,5 +175,11 @@ def least_change(gradient: Tensor, metric: Tensor, damping: float) -> Tensor:
     size = metric.diagonal(dim1=-2, dim2=-1).mean(dim=-1)[..., None, None]
     even = metric / size.clamp_min(torch.finfo(metric.dtype).tiny)
     damped = even + damping * torch.eye(dimensions, dtype=metric.dtype, device=metric.device)
-    direction = torch.linalg.solve(damped, gradient[..., None]).squeeze(-1)
-    return torch.nn.functional.normalize(direction, dim=-1)
+    direction: Tensor = torch.linalg.solve(damped, gradient[..., None]).squeeze(-1)
+    return _of_length_1(direction)
+
+
+def _of_length_1(vectors: Tensor) -> Tensor:
+    """Vectors ``[..., k]`` scaled to length 1; zero stays zero."""
+    length: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / length.clamp_min(torch.finfo(vectors.dtype).tiny)

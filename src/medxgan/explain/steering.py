@@ -60,7 +60,7 @@ class Steered:
 def measure_slope(
     draw: Draw, evidence: Evidence | None, codes: Tensor, frame: CodeFrame, probe: float = PROBE
 ) -> Slope:
-    """Finite differences at codes ``[N, d]``: 2 k images for each; without a model, of these only."""
+    """Finite differences at codes ``[N, d]``: 2 k images each; without a model, of these alone."""
     gradients, metrics = [], []
     offsets = frame.offsets(probe * torch.eye(len(frame.axes), device=codes.device))
     for code in codes:

@@ -73,7 +73,10 @@ def make_films(images: int = 5) -> Tensor:
 def make_evaluation(methods: tuple[str, ...] = METHODS) -> Evaluation:
     """Five images called positive, the rows 2, 3, 5, 7, 8; the fourth has no lesion mask."""
     precision = torch.tensor([0.9, 0.2, 0.4, torch.nan, 0.1])
-    columns = {("reconstruction", "prediction_mae"): torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5])}
+    columns = {
+        ("probability", "image"): torch.linspace(0.5, 0.9, 5),
+        ("reconstruction", "prediction_mae"): torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]),
+    }
     for method in methods:
         columns["localization", method, "average_precision"] = precision
         columns["deletion", method, "blur", "0.05"] = torch.arange(5.0)

@@ -114,6 +114,17 @@ def test_classifier_that_the_bundle_does_not_hold(
     assert accepted.code == 0
 
 
+def test_refining_brings_reconstructions_nearer(medxgan, tmp_path, tiny_bundle, phantom_archive):
+    errors = []
+    for steps in (0, 3):
+        out = tmp_path / str(steps)
+        arguments = ("evaluate", tiny_bundle, phantom_archive, "--out", out, *QUICK, "--quiet")
+        assert medxgan(*arguments, "--refine", steps).code == 0
+        metrics = json.loads((out / "metrics.json").read_text())
+        errors.append(metrics["reconstruction"]["mse"]["value"])
+    assert errors[1] < errors[0]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -26,7 +26,7 @@ from medxgan.data import Dataset, open_dataset
 from medxgan.errors import OutputError
 from medxgan.evaluate import Evaluation, evaluate, output
 from medxgan.evaluate.output import write_evaluation
-from medxgan.evaluate.output_rows import probabilities_of, table_text
+from medxgan.evaluate.output_rows import table_text
 from medxgan.evaluate.output_terminal import control_lines, figures_table, methods_table
 from medxgan.evaluate.output_worst import (
     order_sentence,
@@ -39,7 +39,6 @@ from medxgan.report.evaluation_charts import CHARTS
 from medxgan.types import Status
 
 PICTURES = {f"{name}.png" for name in (*CHARTS, "worst")}
-UNJUDGED = {"probability": torch.linspace(0.5, 0.9, 5)}
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ def test_nothing_called_positive_is_written_too(tmp_path, explainer, images):
 
 
 def test_table_has_a_row_an_image_and_method(images):
-    rows = rows_of(table_text(make_evaluation(), images, UNJUDGED))
+    rows = rows_of(table_text(make_evaluation(), images))
     assert [(row["row"], row["method"]) for row in rows] == [
         (str(images.rows[row]), method) for row in (2, 3, 5, 7, 8) for method in METHODS
     ]
@@ -123,39 +122,32 @@ def test_table_has_a_row_an_image_and_method(images):
     assert (rows[5]["seconds_per_image"], rows[5]["seconds_per_image_explanation"]) == (
         *("0.25", "0.5"),
     )
-    assert rows[-1]["probability"] == "0.9"
+    assert rows[-1]["probability_image"] == "0.9"
 
 
 def test_table_of_no_method_has_a_row_an_image(images):
-    rows = rows_of(table_text(make_evaluation(()), images, UNJUDGED))
+    rows = rows_of(table_text(make_evaluation(()), images))
     assert [row["method"] for row in rows] == [""] * 5
 
 
 def test_figure_that_one_method_lacks_is_empty(images):
     evaluation = make_evaluation()
     evaluation.columns["completeness", "ig", "mean"] = torch.ones(5)
-    rows = rows_of(table_text(evaluation, images, UNJUDGED))
+    rows = rows_of(table_text(evaluation, images))
     assert [row["completeness_mean"] for row in rows] == ["", "1"] * 5
 
 
 def test_probabilities_are_those_of_an_explanation(explainer, images, found):
-    probabilities = probabilities_of(explainer, images, found)
     explanations = explainer.explain(images.images(found.rows), None, ())
     for name, key in (
-        ("probability", "image"),
-        ("probability_film_start", "counterfactual"),
-        ("probability_film_end", "reconstruction"),
-        ("probability_transferred", "transferred"),
+        ("image", "image"),
+        ("film_start", "counterfactual"),
+        ("film_end", "reconstruction"),
+        ("transferred", "transferred"),
     ):
         expected = torch.tensor([explanation.scores[key] for explanation in explanations])
-        torch.testing.assert_close(probabilities[name], expected, atol=1e-4, rtol=0)
-
-
-def test_transferred_is_left_out_where_codes_would_be_optimised_again(
-    explainer, images, found, monkeypatch
-):
-    monkeypatch.setattr(Explainer, "encoder", None)
-    assert "probability_transferred" not in probabilities_of(explainer, images, found)
+        measured = found.columns["probability", name]
+        torch.testing.assert_close(measured, expected, atol=1e-4, rtol=0)
 
 
 def test_worst_is_a_failed_status_then_a_low_precision_then_a_large_gap():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medxgan.bundle import Bundle, Manifest, find_bundle, load_bundle
 from medxgan.classifiers import TorchClassifier
-from medxgan.data import Inputs, read_inputs
+from medxgan.data import Dataset, Inputs, open_dataset, read_inputs
 from medxgan.data.images import is_image
 from medxgan.device import choose_device
 from medxgan.errors import ConfigError, DataError
@@ -182,6 +182,19 @@ class Explainer:
             size=self.spec.size,
             channels=self.spec.channels,
             split=split,
+            limits=self.bundle.intensity_limits,
+        )
+
+    def open_dataset(self, path: Path) -> Dataset:
+        """Open a data set with the size, channels and grey scale that this bundle takes.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return open_dataset(
+            path,
+            size=self.spec.size,
+            channels=self.spec.channels,
             limits=self.bundle.intensity_limits,
         )
 

@@ -120,7 +120,7 @@ def _part(audit: Audit, found: MethodAudit, cohort: Cohort, explainer: Explainer
     facts = {
         "Explanations looked at": f"{found.n}"
         + (f", {found.failed} failed" if found.failed else ""),
-        "Patients": str(found.patients),
+        "Patients, or other groups": str(found.patients),
         "Even spread": f"{percent(found.even)} of explanations at any pixel",
         "Recurs from": f"{critical} on" if found.critical <= 1 else critical,
         "Most touched pixel": percent(float(found.share.max())),

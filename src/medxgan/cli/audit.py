@@ -11,6 +11,7 @@ from medxgan.cli.options import (
     Device,
     ExplainedModel,
     Quiet,
+    Refine,
     Seed,
     Spec,
     Split,
@@ -45,6 +46,7 @@ def audit(
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
+    refine: Refine = 0,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -57,7 +59,6 @@ def audit(
     from medxgan.audit.wording import sentence
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
-    from medxgan.data import open_dataset
     from medxgan.explain import METHODS
     from medxgan.explainer import load
     from medxgan.output import check_writable_folder
@@ -70,8 +71,9 @@ def audit(
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, device=device)
+    explainer.inversion_steps = refine or explainer.inversion_steps
     with busy(f"Reading {data}", quiet=quiet):
-        opened = open_dataset(data, size=explainer.spec.size, channels=explainer.spec.channels)
+        opened = explainer.open_dataset(data)
     images = _choose(opened, split)
     say_notes(images.notes, quiet=quiet)
     with progress("Auditing", 2 * len(images), "steps", quiet=quiet) as report:

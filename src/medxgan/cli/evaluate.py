@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from medxgan.cli.options import (
+    INTERRUPTED,
     BundleName,
     DataPath,
     Device,
     ExplainedModel,
     Quiet,
+    Refine,
     Seed,
     Spec,
     Split,
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from medxgan.data.dataset import SplitName
     from medxgan.evaluate import Evaluation, Progress
 
-INTERRUPTED = 130
 LINES_A_STAGE = 10
 WIDTH_IN_FILES = 120
 STAGES = {
@@ -62,6 +63,7 @@ def evaluate(
     no_controls: Annotated[
         bool, typer.Option("--no-controls", help="Leave out what should come out worse.")
     ] = False,
+    refine: Refine = 0,
     seed: Seed = 12345,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -69,7 +71,6 @@ def evaluate(
     """Measure how good the explanations are; run again to go on."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import say_notes
-    from medxgan.data import open_dataset
     from medxgan.evaluate import discard_parts
     from medxgan.evaluate import evaluate as measure
     from medxgan.evaluate.output import write_evaluation
@@ -83,8 +84,9 @@ def evaluate(
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     judge = load_classifier(oracle) if oracle is not None else None
     explainer = load(bundle, classifier=model, device=device)
+    explainer.inversion_steps = refine or explainer.inversion_steps
     with busy(f"Reading {data}", quiet=quiet):
-        opened = open_dataset(data, size=explainer.spec.size, channels=explainer.spec.channels)
+        opened = explainer.open_dataset(data)
     images, chosen_split = _choose(opened, split)
     say_notes(images.notes, quiet=quiet)
     try:

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from medxgan.cli.options import DataPath, Device, Quiet, Seed, Spec, Target, Weights
+from medxgan.cli.options import INTERRUPTED, DataPath, Device, Quiet, Seed, Spec, Target, Weights
 
-INTERRUPTED = 130
 METHODS = ("medxgan",)
 
 
@@ -22,7 +21,7 @@ def train(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run, and of the bundle at its end.")],
-    method: Annotated[str, typer.Option(help="medxgan.")] = "medxgan",
+    method: Annotated[str, typer.Option(help="medxgan; as published, by its preset.")] = "medxgan",
     preset: Annotated[
         str, typer.Option(help="tiny, small, standard, published or published-covid.")
     ] = "small",

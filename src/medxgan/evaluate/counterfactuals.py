@@ -65,6 +65,22 @@ def counterfactual_columns(explained: Explained, before: Tensor, masks: Tensor) 
     return {("counterfactual", name): values for name, values in figures.items()}
 
 
+def probability_columns(explained: Explained, before: Tensor) -> Columns:
+    """C of the images, at both ends of their films, and with the change made on the originals.
+
+    Args:
+        explained: N images.
+        before: C(x), ``[N]``.
+    """
+    asked = {
+        "image": before,
+        "film_start": explained.probabilities[0],
+        "film_end": explained.probabilities[-1],
+        "transferred": explained.transferred_score,
+    }
+    return {("probability", name): values for name, values in asked.items()}
+
+
 def oracle_columns(explained: Explained, oracle: scores.Score) -> Columns:
     """What a classifier that never gave feedback says before and after the change."""
     judged = {

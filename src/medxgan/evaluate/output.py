@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medxgan.data import Dataset
 from medxgan.evaluate.evaluation import Evaluation
-from medxgan.evaluate.output_rows import probabilities_of, table_text
+from medxgan.evaluate.output_rows import table_text
 from medxgan.evaluate.output_worst import order_sentence, worst_cases
 from medxgan.explainer import Explainer
 from medxgan.report.evaluation import render_evaluation
@@ -61,7 +61,7 @@ def write_evaluation(
         title=f"How good are the explanations of {explainer.bundle.name}?",
         facts=facts,
     )
-    table = table_text(evaluation, data, probabilities_of(explainer, data, evaluation))
+    table = table_text(evaluation, data)
     document = {**evaluation.document, "measured": facts}
     metrics = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     with staged_folder(folder) as stage:

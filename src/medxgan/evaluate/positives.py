@@ -16,6 +16,7 @@ from medxgan.evaluate.counterfactuals import (
     counterfactual_columns,
     monotonicity_columns,
     oracle_columns,
+    probability_columns,
     reconstruction_columns,
     twin_columns,
 )
@@ -113,7 +114,8 @@ def _columns_of_change(
     task: Task, rows: Rows, explained: Explained, before: Tensor, masks: Tensor
 ) -> Columns:
     columns = (
-        reconstruction_columns(
+        probability_columns(explained, before)
+        | reconstruction_columns(
             explained.images, explained.reconstruction, before, explained.probabilities[-1]
         )
         | monotonicity_columns(explained.probabilities)

@@ -21,7 +21,14 @@ from medxgan.explain.scores import evaluate, probability
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
 from medxgan.explain.traversal import even_strengths, film
 from medxgan.explain.trust import judge
-from medxgan.inversion import PUBLISHED_STEPS, cold_start, encode, refine
+from medxgan.inversion import (
+    MOMENTUM,
+    PUBLISHED_MOMENTUM,
+    PUBLISHED_STEPS,
+    cold_start,
+    encode,
+    refine,
+)
 from medxgan.report import render_report, write_report
 from medxgan.types import ClassifierSpec, Explanation, Generator, Latent
 
@@ -201,14 +208,16 @@ class Explainer:
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
         """Codes of images ``[N, C, H, W]`` by encoder or cold start, refined if asked for."""
         positive = self._scores(images) >= 0.5
+        momentum = MOMENTUM
         if self._encoder is None or settings.start == "cold":
+            momentum = PUBLISHED_MOMENTUM
             network = self.bundle.network
             sizes = (network.structure_code, network.pathology_code)
             start = cold_start(images, positive, sizes, settings.seed)
         else:
             start = encode(self._encoder, images, positive)
         steps = settings.refine or self.inversion_steps
-        return refine(self.generator, self.classifier, self.target, images, start, steps)
+        return refine(self.generator, self.classifier, self.target, images, start, steps, momentum)
 
     def _explain_batch(
         self,

@@ -1,10 +1,7 @@
 """``medxgan evaluate``."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -22,13 +19,6 @@ from medxgan.cli.options import (
     Weights,
 )
 
-if TYPE_CHECKING:
-    from medxgan.data import Dataset
-    from medxgan.data.dataset import SplitName
-    from medxgan.evaluate import Evaluation, Progress
-
-LINES_A_STAGE = 10
-WIDTH_IN_FILES = 120
 STAGES = {
     "codes": ("Drawing from the prior", "codes"),
     "scores": ("Classifying", "images"),
@@ -71,13 +61,14 @@ def evaluate(
     """Measure how good the explanations are; run again to go on."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import say_notes
+    from medxgan.data.choosing import choose_images
     from medxgan.evaluate import discard_parts
     from medxgan.evaluate import evaluate as measure
-    from medxgan.evaluate.output import write_evaluation
+    from medxgan.evaluate.output import print_evaluation, write_evaluation
     from medxgan.explainer import load
     from medxgan.explaining import parse_settings
     from medxgan.output import check_writable_folder
-    from medxgan.progress import busy
+    from medxgan.progress import busy, stages
 
     settings = parse_settings(methods, start="encoder")
     check_writable_folder(out)
@@ -87,10 +78,10 @@ def evaluate(
     explainer.inversion_steps = refine or explainer.inversion_steps
     with busy(f"Reading {data}", quiet=quiet):
         opened = explainer.open_dataset(data)
-    images, chosen_split = _choose(opened, split)
+    images, chosen_split = choose_images(opened, split, labelled=True)
     say_notes(images.notes, quiet=quiet)
     try:
-        with _bars(quiet) as progress:
+        with stages(STAGES, quiet=quiet) as progress:
             evaluation = measure(
                 explainer,
                 images,
@@ -116,64 +107,6 @@ def evaluate(
         )
     discard_parts(out)
     if not quiet:
-        _show(evaluation)
+        print_evaluation(evaluation)
         print(f"Figures written to {out}: metrics.json, metrics.csv, and pictures in figures.")
         print(f"Report written to {page}; open it in a browser.")
-
-
-def _choose(opened: "Dataset", split: str | None) -> "tuple[Dataset, str]":
-    """The images to measure and the name of their split; unlabelled ones only if all are."""
-    from medxgan.data.labels import UNLABELLED
-    from medxgan.data.split import SPLIT_NAMES
-
-    default = "test" if (opened.split == SPLIT_NAMES.index("test")).any() else "all"
-    name = cast("SplitName", split or default)  # select refuses all others
-    every = opened.select(name, labelled=False)
-    if (opened.labels == UNLABELLED).all():
-        return every, name
-    images = every.select("all")
-    left_out = len(every) - len(images)
-    note = f"{left_out} of {len(every)} images are unlabelled and left out"
-    return (replace(images, notes=(*images.notes, note)) if left_out else images), name
-
-
-@contextmanager
-def _bars(quiet: bool) -> Iterator["Progress"]:
-    """A bar for each stage, one after another; elsewhere than on a terminal, a few lines each."""
-    from medxgan.progress import Report, progress
-
-    with ExitStack() as shown:
-        reports: dict[str, Report] = {}
-        tenths: dict[str, int] = {}
-
-        def tell(stage: str, done: int, total: int) -> None:
-            if stage not in reports:
-                shown.close()
-                title, unit = STAGES.get(stage, (stage.capitalize(), "images"))
-                reports[stage] = shown.enter_context(progress(title, total, unit, quiet=quiet))
-            tenth = LINES_A_STAGE * done // total
-            reports[stage](done, milestone=tenth != tenths.get(stage))
-            tenths[stage] = tenth
-
-        yield tell
-
-
-def _show(evaluation: "Evaluation") -> None:
-    """Both tables, the controls that are not beaten, and notes."""
-    from rich.console import Console
-
-    from medxgan.evaluate.output_terminal import control_lines, figures_table, methods_table
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH_IN_FILES
-    mark = "" if console.is_terminal else "*"
-    console.print(methods_table(evaluation, mark=mark, narrow=console.width < WIDTH_IN_FILES))
-    print(f"\n{mark or 'Bold'}: best of its column; for sanity nearest to 0, for seconds lowest.\n")
-    console.print(figures_table(evaluation))
-    print()
-    for line in control_lines(evaluation):
-        print(line)
-    for note in evaluation.document["notes"]:
-        print(f"Note: {note}.")
-    print()

@@ -20,7 +20,7 @@ import torch
 import medxgan
 from medxgan.atomic import atomic_file
 from medxgan.classifiers import load_classifier
-from medxgan.data import Dataset, build_dataset, open_dataset
+from medxgan.data import Dataset, build_dataset
 from medxgan.data.phantom import CLASS_NAMES, Kind, make_phantoms
 from medxgan.errors import ConfigError, MedxganError
 from medxgan.evaluate import evaluate
@@ -233,8 +233,7 @@ def measure(arguments: argparse.Namespace) -> Metrics:
         data = fresh_phantoms(kind, arguments.count, spec.size, arguments.seed)
         described = {"data": f"{kind} phantoms, seed {arguments.seed}", "split": None}
     else:
-        opened = open_dataset(arguments.data, size=spec.size, channels=spec.channels)
-        data = opened.select(arguments.split)
+        data = explainer.open_dataset(arguments.data).select(arguments.split)
         described = {"data": Path(arguments.data).name, "split": arguments.split}
     started = time.perf_counter()
     evaluation = evaluate(

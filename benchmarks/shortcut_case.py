@@ -38,7 +38,6 @@ GAN = [
     "network.pathology_code=8",
     "network.base_width=16",
     "network.maximum_width=32",
-    "run.images=4000",
     "run.batch_size=16",
     "run.log_every=1000000",
     "run.sample_every=1000000",
@@ -52,20 +51,27 @@ GAN = [
     "variation.flip=false",
 ]
 """Of preset ``small``: small networks, in a hurry; not mirrored, for the marker has a side."""
-FORMAT = 1
+FORMAT = 2
 Facts = dict[str, Any]
 
 
 class Case(NamedTuple):
-    """One classifier and its audit."""
+    """One classifier and its audit.
+
+    Attributes:
+        seed: of phantoms, classifier and generator.
+        kind: ``biased`` or ``clean``.
+        images: that the generator is shown in training.
+    """
 
     seed: int
     kind: str
+    images: int
 
     @property
     def file_name(self) -> str:
         """Of the facts."""
-        return f"seed-{self.seed:04d}-{self.kind}.json"
+        return f"seed-{self.seed:04d}-{self.kind}-{self.images}.json"
 
 
 def draw(count: int, seed: int, share: float) -> Phantoms:
@@ -138,7 +144,7 @@ def train_explainer(case: Case, data: Dataset) -> Explainer:
             data=data,
             classifier=classifier,
             target=1,
-            settings=load_settings("small", overrides=GAN),
+            settings=load_settings("small", overrides=[*GAN, f"run.images={case.images}"]),
             folder=Path(folder, "run"),
             seed=case.seed,
             data_licence="none needed",
@@ -187,7 +193,7 @@ def run_case(case: Case) -> Facts:
         return {found.method: facts_of_method(found, marker) for found in outcome.methods}
 
     return {
-        "settings": settings_of_run(),
+        "settings": settings_of_run(case.images),
         "seed": case.seed,
         "kind": case.kind,
         "classifier": bias_of(explainer.classifier, phantoms, audited_seed),
@@ -201,7 +207,7 @@ def run_case(case: Case) -> Facts:
     }
 
 
-def settings_of_run() -> Facts:
+def settings_of_run(images: int) -> Facts:
     """What a kept case must have been computed with."""
     return {
         "format": FORMAT,
@@ -212,5 +218,6 @@ def settings_of_run() -> Facts:
         "audited": AUDITED,
         "epochs": EPOCHS,
         "gan": GAN,
+        "images": images,
         "audit": json.loads(json.dumps(asdict(AUDIT))),
     }

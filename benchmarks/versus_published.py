@@ -29,13 +29,14 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from medxgan.atomic import atomic_file
-from medxgan.bundle import MANIFEST_NAME, Bundle, Manifest, load_bundle, read_manifest
+from medxgan.bundle import MANIFEST_NAME, WEIGHTS_NAME, Manifest, load_bundle, read_manifest
 from medxgan.classifiers import Epoch, TorchClassifier, load_classifier, save_classifier
 from medxgan.config import TrainingSettings, load_settings
 from medxgan.data import Dataset, open_dataset
 from medxgan.device import choose_device
 from medxgan.errors import ConfigError, DataError, MedxganError
 from medxgan.evaluate import evaluate
+from medxgan.evaluate.identity import digest_of_data
 from medxgan.evaluate.timing import timed
 from medxgan.explain.settings import DEFAULT_METHODS
 from medxgan.explainer import Explainer
@@ -62,15 +63,18 @@ class Inverted(Explainer):
         seconds: an image, of that one inversion.
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device, steps: int) -> None:
-        super().__init__(bundle, device)
+    def __init__(
+        self, folder: Path, classifier: TorchClassifier | None, device: torch.device, steps: int
+    ) -> None:
+        super().__init__(load_bundle(folder, classifier), device)
+        self._folder = folder
         self.inversion_steps = steps
         self.seconds = float("nan")
         self._known: dict[bytes, tuple[Tensor, Tensor]] = {}
 
     def remember(self, images: Tensor, file: Path) -> None:
         """Invert images ``[N, C, H, W]`` as one batch, or read what ``file`` keeps of that."""
-        kind = f"{self.inversion_steps} steps, {sha256(images.numpy().tobytes()).hexdigest()}"
+        kind = f"{self.inversion_steps} steps, {self._digest_of(images)}"
         if not _is_inversion(file, kind):
             encode = super().encode
             repeats = 1
@@ -89,6 +93,12 @@ class Inverted(Explainer):
             image.numpy().tobytes(): codes
             for image, codes in zip(images, zip(z1, z2, strict=True), strict=True)
         }
+
+    def _digest_of(self, images: Tensor) -> str:
+        """Of what decides the codes: the images and the bundle's weights."""
+        digest = sha256(images.numpy().tobytes())
+        digest.update((self._folder / WEIGHTS_NAME).read_bytes())
+        return digest.hexdigest()
 
     def encode(self, images: Tensor, target: int | str | None = None) -> Latent:
         """Codes of images ``[N, C, H, W]``, those known looked up."""
@@ -164,6 +174,7 @@ def settings_of(method: str, images: int, arguments: argparse.Namespace) -> Trai
     """Settings of a run of ``images`` images."""
     overrides = [f"run.images={images}", f"run.log_every={max(1, images // LOG_LINES)}"]
     if method == "published":
+        overrides += arguments.published_overrides
         return load_settings(arguments.published_preset, overrides=overrides)
     return load_settings(arguments.preset, overrides=[*overrides, *arguments.overrides])
 
@@ -205,7 +216,7 @@ def target_of(setting: Setting) -> int:
 def measure(method: str, folder: Path, steps: int, setting: Setting) -> dict[str, Any]:
     """All figures of one column: those of ``metrics.json``, the inversion's time, and the log's."""
     device = choose_device(setting.arguments.device)
-    explainer = Inverted(load_bundle(folder, setting.classifier), device, steps)
+    explainer = Inverted(folder, setting.classifier, device, steps)
     explainer.remember(setting.chosen.images(), folder / f"inversion-{steps}.safetensors")
     evaluation = evaluate(
         explainer,
@@ -222,6 +233,8 @@ def measure(method: str, folder: Path, steps: int, setting: Setting) -> dict[str
         ),
     )
     reached = images_until(folder / LOG_NAME)
+    known = "the codes were known before; the row on inversion says what they took"
+    evaluation.document["seconds_per_image"]["explanation"] = {"value": None, "reason": known}
     return {
         **evaluation.document,
         "inversion": {"value": explainer.seconds},
@@ -273,7 +286,8 @@ def budget_text(told: Mapping[str, Mapping[str, Any]], setting: Setting) -> str:
     """On what the figures of a table rest."""
     arguments = setting.arguments
     shown = "; ".join(
-        f"{method}: {run['images_shown']} images, {run['seconds'] / 60:.1f} min, {run['device']}"
+        f"{method}: {run['images_shown']} images, {run['seconds'] / 60:.1f} min, {run['device']}, "
+        f"{'bfloat16' if run['settings']['run']['bf16'] else 'float32'}"
         for method, run in told.items()
     )
     return (
@@ -291,6 +305,39 @@ def images_in(minutes: float, told: Mapping[str, Any]) -> int:
     12800
     """
     return max(1, round(minutes * 60 * told["images_shown"] / max(1, told["seconds"])))
+
+
+def check_same_work(
+    file: Path,
+    data: Dataset,
+    classifier: TorchClassifier,
+    oracle: TorchClassifier,
+    target: int,
+    seed: int,
+) -> None:
+    """Refuse a folder in which runs on other work are kept.
+
+    Raises:
+        ConfigError: seed, data, class or one of the classifiers is another one.
+    """
+    work = {
+        "seed": str(seed),
+        "data": digest_of_data(data),
+        "class": str(target),
+        "classifier": classifier.fingerprint,
+        "oracle": oracle.fingerprint,
+    }
+    if file.is_file():
+        before = json.loads(file.read_text())
+        other = [name for name, value in work.items() if before[name] != value]
+        if other:
+            raise ConfigError(
+                f"{file.parent} holds what was made with another {' and '.join(other)}; choose "
+                "another --out, or remove it"
+            )
+        return
+    with atomic_file(file) as stream:
+        stream.write(json.dumps(work, indent=2).encode() + b"\n")
 
 
 def read_arguments() -> argparse.Namespace:
@@ -312,6 +359,13 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--published-preset", choices=("published", "published-covid"))
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], help="a setting of our method"
+    )
+    parser.add_argument(
+        "--set-published",
+        dest="published_overrides",
+        action="append",
+        default=[],
+        help="a setting of the published one",
     )
     parser.add_argument("--out", type=Path, default=Path("versus-published"))
     parser.add_argument("--seed", type=int, default=1)
@@ -347,6 +401,7 @@ def prepare(arguments: argparse.Namespace) -> Setting:
         arguments.published_preset = "published" if small else "published-covid"
     target = classifier.spec.target_index(arguments.target)
     device = choose_device(arguments.device)
+    check_same_work(out / "work.json", data, classifier, oracle, target, seed)
     chosen = choose_positives(data, classifier, target, arguments.inverted, device)
     return Setting(data, classifier, oracle, chosen, arguments)
 

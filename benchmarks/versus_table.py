@@ -58,6 +58,7 @@ def rows() -> list[Row]:
             same(name.replace("_", " "), "counterfactual", name)
             for name in (
                 "validity",
+                "crossing",
                 "oracle_validity",
                 "transfer_validity",
                 "oracle_transfer_validity",
@@ -107,51 +108,50 @@ def figure_at(document: Document, place: Place) -> Figure:
 
 
 def who_is_ahead(row: Row, published: Figure, ours: Figure, refined: Figure) -> str:
-    """In words: by how much the rival is, or whether ours has an interval apart.
+    """In words, for our codes as the encoder gives them and refined: ahead, behind or level?
 
     >>> row = same("validity", "counterfactual", "validity")
     >>> half = {"value": 0.5, "low": 0.4, "high": 0.6}
-    >>> who_is_ahead(row, half, {"value": 0.25}, {"value": 0.375})
-    'published, by 0.125'
-    >>> who_is_ahead(row, half, {"value": 0.4}, {"value": 0.9, "low": 0.8, "high": 1.0})
-    'ours refined; intervals apart'
+    >>> who_is_ahead(row, half, {"value": 0.25}, {"value": 0.9, "low": 0.8, "high": 1.0})
+    'ours behind by 0.250; refined ahead, intervals apart'
     >>> images = same("images", "until", "both", lower_is_better=True, refinable=False, digits=0)
     >>> who_is_ahead(images, {"value": 90_000}, {"value": 3_000}, NOTHING)
-    'ours, 30 times'
+    'ours ahead, 30 times'
     >>> who_is_ahead(images, NOTHING, {"value": 3_000}, NOTHING)
-    'ours'
+    'ours ahead'
     """
-    sign = -1 if row.lower_is_better else 1
-    values = {"ours": ours["value"], "ours refined": refined["value"]}
-    leads = {
-        name: sign * (value - published["value"])
-        for name, value in values.items()
-        if value is not None and published["value"] is not None
-    }
-    if not leads:
-        return _only_one(row, published, ours)
-    name = next(
-        (name for name, lead in leads.items() if lead > 0), max(leads, key=leads.__getitem__)
-    )
-    if leads[name] == 0:
+    columns = {"ours": ours} | ({"refined": refined} if row.refinable else {})
+    return "; ".join(f"{name} {_verdict(row, published, own)}" for name, own in columns.items())
+
+
+def _verdict(row: Row, published: Figure, own: Figure) -> str:
+    theirs, value = published["value"], own["value"]
+    if theirs is None or value is None:
+        return _one_missing(row, theirs, value)
+    lead = (theirs - value) if row.lower_is_better else (value - theirs)
+    if lead == 0:
         return "level"
-    if leads[name] < 0:
-        return f"{row.rival}, by {-leads[name]:.{row.digits}f}"
     if row.published[0] in RATIOS:
-        return "; ".join(
-            f"{other}, {published['value'] / values[other]:.3g} times" for other in leads
+        return (
+            f"{'ahead' if lead > 0 else 'behind'}, {max(theirs / value, value / theirs):.3g} times"
         )
-    apart = _apart(published, ours if name == "ours" else refined)
-    return f"{name}; intervals apart" if apart else name
+    if lead < 0:
+        behind = "behind" if row.rival == "published" else f"behind {row.rival}"
+        return f"{behind} by {-lead:.{row.digits}f}{_told_apart(published, own)}"
+    return f"ahead{_told_apart(published, own)}"
 
 
-def _only_one(row: Row, published: Figure, ours: Figure) -> str:
-    """Where a figure is missing: that agreement was never reached is a result, others are not."""
+def _one_missing(row: Row, theirs: float | None, value: float | None) -> str:
+    """That agreement was never reached is a result; of any other figure it says nothing."""
     if row.published[0] != "until":
         return "not measured"
-    if published["value"] is ours["value"]:
-        return "neither"
-    return "ours" if published["value"] is None else "published"
+    if theirs is value:
+        return "level: neither"
+    return "ahead" if theirs is None else "behind"
+
+
+def _told_apart(first: Figure, second: Figure) -> str:
+    return ", intervals apart" if _apart(first, second) else ""
 
 
 def _apart(first: Figure, second: Figure) -> bool:

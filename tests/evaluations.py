@@ -13,7 +13,7 @@ from medxgan.types import Explanation, Latent, Problem, Status
 
 METHODS = ("difference", "ig")
 NO_FLIP = Status((Problem("no flip", 0.7, 0.5, "no flip: the counterfactual still scores 0.70"),))
-UNBEATEN = "validity, 0.500, is not above that of the control random_direction, 0.500"
+UNBEATEN = "crossing, 0.500, is not above that of the control random_direction, 0.500"
 
 
 def figure(value: float, spread: float = 0.1, n: int = 4, missing: int = 1) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def make_document(methods: tuple[str, ...] = METHODS) -> dict[str, Any]:
             section = section.setdefault(name, {})
         section[place[-1]] = figure(0.5)
     document["failed_maps"] = dict.fromkeys(methods, 0)
-    document["controls"]["not_beaten"] = []
+    document["controls"] |= {"not_beaten": [], "compared": 26, "not_compared": 4}
     document["completeness"]["steps"] = 32
     return document
 
@@ -73,7 +73,13 @@ def make_films(images: int = 5) -> Tensor:
 def make_evaluation(methods: tuple[str, ...] = METHODS) -> Evaluation:
     """Five images called positive, the rows 2, 3, 5, 7, 8; the fourth has no lesion mask."""
     precision = torch.tensor([0.9, 0.2, 0.4, torch.nan, 0.1])
-    columns = {("reconstruction", "prediction_mae"): torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5])}
+    columns = {
+        ("probability", "image"): torch.linspace(0.5, 0.9, 5),
+        ("probability", "film_start"): make_films()[:, 0],
+        ("probability", "film_end"): make_films()[:, -1],
+        ("probability", "transferred"): torch.linspace(0.4, 0.0, 5),
+        ("reconstruction", "prediction_mae"): torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]),
+    }
     for method in methods:
         columns["localization", method, "average_precision"] = precision
         columns["deletion", method, "blur", "0.05"] = torch.arange(5.0)
@@ -87,6 +93,7 @@ def make_evaluation(methods: tuple[str, ...] = METHODS) -> Evaluation:
         rows=np.array([2, 3, 5, 7, 8]),
         columns=columns,
         films=make_films(),
+        latent=Latent(torch.ones(5, 4), torch.ones(5, 2)),
         statuses=(NO_FLIP, Status(), Status(), Status(), NO_FLIP),
     )
 
@@ -103,8 +110,10 @@ def make_empty_evaluation() -> Evaluation:
             section[place[-1]] = null(reason)
     document["statuses"] = dict.fromkeys(document["statuses"], 0)
     document["predictions"]["called_positive"] = 0
-    rows = np.empty(0, dtype=np.int64)
-    return Evaluation(document, METHODS, rows, {}, torch.empty(0, 11), ())
+    document["controls"] |= {"compared": 0, "not_compared": 30}
+    rows, nothing = np.empty(0, dtype=np.int64), torch.empty(0, 11)
+    latent = Latent(torch.empty(0, 4), torch.empty(0, 2))
+    return Evaluation(document, METHODS, rows, {}, nothing, latent, ())
 
 
 def make_case(name: str = "slice 1", *, mask: bool = True, status: Status = NO_FLIP) -> Case:

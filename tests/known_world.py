@@ -56,6 +56,23 @@ class PatchReader(nn.Module):
         return tuple(Posterior(code, torch.zeros_like(code)) for code in (10 * ground + 5, lesion))
 
 
+class BiasedReader(nn.Module):
+    """Reads the brightness too high by 0.3, and only 0.7 of the lesion.
+
+    These errors are its weights: drawn anew, it reads something else.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error = nn.Parameter(torch.tensor([3.0, 0.7]))
+        self.exact = PatchReader()
+
+    def forward(self, images: Tensor) -> tuple[Posterior, Posterior]:
+        structure, pathology = self.exact(images)
+        codes = (structure.mean + self.error[0], pathology.mean * self.error[1])
+        return tuple(Posterior(code, torch.zeros_like(code)) for code in codes)
+
+
 def linear_classifier(weight: Tensor, bias: float, spec: ClassifierSpec = SPEC) -> TorchClassifier:
     """Log-odds of a lesion: ``weight . x + bias``."""
     layer = nn.Linear(SIZE * SIZE, 2)
@@ -78,6 +95,11 @@ def brightness_oracle(spec: ClassifierSpec = SPEC) -> TorchClassifier:
     return linear_classifier(weight, 50.0, spec)
 
 
+def patch_oracle() -> TorchClassifier:
+    """Positive where the patch itself is brighter than -0.08, whatever surrounds it."""
+    return linear_classifier(100 * patch() / patch().sum(), 8.0)
+
+
 class WithoutEncoder(Explainer):
     """Optimises codes, or would: here they are read, and the images counted."""
 
@@ -97,6 +119,7 @@ def make_explainer(
     leak: bool = False,
     oracle: TorchClassifier | None = None,
     classifier: TorchClassifier | None = None,
+    encoder: nn.Module | None = None,
     kind: type[Explainer] = Explainer,
 ) -> Explainer:
     classifier = classifier or contrast_classifier()
@@ -118,7 +141,7 @@ def make_explainer(
         data_licence="none",
         generator_version="0",
     )
-    bundle = Bundle(manifest, BrightPatch(leak), PatchReader(), classifier, oracle)
+    bundle = Bundle(manifest, BrightPatch(leak), encoder or PatchReader(), classifier, oracle)
     return kind(bundle, torch.device("cpu"))
 
 

@@ -1,11 +1,13 @@
 """The audit's rule on planted cohorts, whose truth is known without training anything."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import scipy.stats
 import torch
 from torch import Tensor, nn
 
@@ -247,6 +249,18 @@ class TestRule:
         )
         assert found.places == SIZE * SIZE
         assert found.critical == pytest.approx(28 / 40)
+
+    def test_patients_with_several_images_need_the_wider_bound(self):
+        """The binomial tail with the mean chance, times e, times the places."""
+        heat = scattered_changes(41).repeat(2, 1, 1)
+        everywhere = torch.ones(SIZE, SIZE, dtype=torch.bool)
+        found = find_recurrence(
+            heat, torch.arange(41).repeat(2), torch.zeros_like(heat).bool(), everywhere, Rule()
+        )
+        tails = [scipy.stats.binom.sf(count - 1, 41, Rule().habit) for count in range(42)]
+        wanted = next(k for k, tail in enumerate(tails) if tail * math.e * 1024 <= Rule().level)
+        assert wanted == 1 + next(k for k, tail in enumerate(tails) if tail * 1024 <= Rule().level)
+        assert found.critical == pytest.approx(wanted / 41)
 
     def test_wide_maps_cannot_recur(self):
         """All explanations touch half of the image: four times an even spread is certain."""

@@ -29,12 +29,10 @@ from medxgan.data import build_dataset
 from medxgan.data.phantom import make_phantoms
 from medxgan.errors import ClassifierError, ConfigError, DataError
 from medxgan.evaluate import Evaluation, Explained, evaluate
-from medxgan.evaluate.completeness import completeness_columns
+from medxgan.evaluate.counts import count_predictions, count_statuses
 from medxgan.evaluate.document import fill, with_medians
-from medxgan.evaluate.places import places
-from medxgan.evaluate.positives import count_statuses
-from medxgan.evaluate.predictions import count_predictions
-from medxgan.evaluate.reasons import SECTIONS_OF_POSITIVES
+from medxgan.evaluate.faithfulness import completeness_columns
+from medxgan.evaluate.places import SECTIONS_OF_POSITIVES, places
 from medxgan.explain import METHODS, scores
 from medxgan.metrics.bootstrap import summary
 from medxgan.metrics.localization import average_precision, evidence
@@ -57,7 +55,7 @@ def metrics(evaluation) -> dict[str, Any]:
 def test_perfect_world_has_perfect_figures(metrics):
     assert values_of(metrics["monotonicity"]) == {"spearman": 1, "monotone_paths": 1}
     counterfactual = values_of(metrics["counterfactual"])
-    for name in ("validity", "transfer_validity", "twin_ssim", "transferred_twin_ssim"):
+    for name in ("validity", "crossing", "transfer_validity", "twin_ssim", "transferred_twin_ssim"):
         assert counterfactual[name] == pytest.approx(1, abs=1e-5)
     assert counterfactual["outside_mask_mae"] == pytest.approx(0, abs=1e-6)
     assert counterfactual["twin_psnr"] > 100
@@ -95,9 +93,10 @@ def test_films_are_the_score_along_the_strengths(evaluation):
 
 def test_every_column_has_its_figure(evaluation):
     figures = dict(figures_of(evaluation.document))
-    apart = {place for place in evaluation.columns if place[0] == "failed_maps"}
-    assert evaluation.columns.keys() - apart <= figures.keys()
-    for place in evaluation.columns.keys() - apart:
+    counted_or_only_in_the_table = {"failed_maps", "probability"}
+    with_figure = {at for at in evaluation.columns if at[0] not in counted_or_only_in_the_table}
+    assert with_figure <= figures.keys()
+    for place in with_figure:
         figure = figures[place]
         both = place[0] == "reconstruction"
         assert figure["n"] + figure["n_missing"] == (8 if both else 5), place
@@ -151,12 +150,27 @@ def test_false_alarm_without_lesion_is_missing_where_a_lesion_is_needed(metrics)
 
 
 def test_oracle_judges_images_by_its_own_rule_and_patients_are_resampled_together(metrics):
-    says_negative = (GROUND[:5] < -0.5).float()
-    patients = PATIENTS[:5]
-    assert metrics["counterfactual"]["oracle_validity"] == summary(says_negative, patients)
-    assert metrics["counterfactual"]["oracle_transfer_validity"] == summary(says_negative, patients)
-    assert metrics["counterfactual"]["oracle_before"] == summary(1 - says_negative, patients)
-    assert metrics["counterfactual"]["oracle_validity"] != summary(says_negative)
+    says_positive = (GROUND[:5] >= -0.5).float()
+    assert says_positive.tolist() == [0, 0, 1, 1, 0]
+    found = metrics["counterfactual"]
+    assert found["oracle_before"] == summary(says_positive, PATIENTS[:5])
+    assert found["oracle_before"] != summary(says_positive)
+
+
+def test_oracle_judges_flips_only_where_it_saw_something_before(metrics):
+    """The change leaves the corner alone: the two images that it calls positive stay so."""
+    for name in ("oracle_validity", "oracle_transfer_validity"):
+        figure = metrics["counterfactual"][name]
+        assert (figure["value"], figure["n"], figure["n_missing"]) == (0, 2, 3)
+
+
+def test_oracle_that_sees_nothing_has_no_flip_rate():
+    never = linear_classifier(torch.zeros(SIZE, SIZE), -5.0)
+    found = document_of(make_explainer(), make_data(), methods=(), oracle=never)["counterfactual"]
+    assert found["oracle_before"]["value"] == 0
+    for name in ("oracle_validity", "oracle_transfer_validity"):
+        assert (found[name]["value"], found[name]["n_missing"]) == (None, 5)
+        assert "the oracle calls none of the images positive" in found[name]["reason"]
 
 
 def test_given_oracle_goes_before_the_bundles_own():
@@ -172,8 +186,8 @@ def test_oracle_finds_the_class_by_name():
     found = document_of(
         make_explainer(), make_data(), codes=1, methods=(), oracle=brightness_oracle(swapped)
     )
-    says_negative = (GROUND[:5] >= -0.5).float().mean().item()
-    assert found["counterfactual"]["oracle_validity"]["value"] == pytest.approx(says_negative)
+    says_positive = (GROUND[:5] < -0.5).float().mean().item()
+    assert found["counterfactual"]["oracle_before"]["value"] == pytest.approx(says_positive)
 
 
 def test_exact_integration_adds_up(metrics):

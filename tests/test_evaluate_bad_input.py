@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from known_world import (
     SPEC,
@@ -17,7 +18,7 @@ from known_world import (
 from medxgan.data import build_dataset
 from medxgan.errors import ClassifierError, DataError
 from medxgan.evaluate import evaluate
-from medxgan.evaluate.notes import notes_on
+from medxgan.evaluate.counts import note_on_oracle, notes_on_size
 from medxgan.explain import METHODS
 
 
@@ -63,11 +64,13 @@ def test_data_without_positives_has_reasons_instead_of_figures():
         for place, figure in figures_of(document[section]):
             assert (figure["value"], figure["reason"]) == (None, why), place
     assert document["controls"]["not_beaten"] == []
+    assert document["controls"]["compared"] == 0
     assert document["failed_maps"] == {}
     assert found.rows.tolist() == []
     assert found.films.shape == (0, 11)
     assert found.columns == {}
     assert found.statuses == ()
+    assert (found.latent.z1.shape, found.latent.z2.shape) == ((0, 1), (0, 1))
 
 
 @pytest.mark.parametrize("names", [SPEC.class_names, ("lesion", "healthy")])
@@ -84,28 +87,89 @@ def test_bundles_own_oracle_is_refused_likewise():
         evaluate(make_explainer(oracle=contrast_classifier()), make_data())
 
 
-def test_few_positives_are_noted():
-    assert document_of(make_explainer(), make_data(), methods=())["notes"] == [
-        "only 5 images are called positive: intervals from fewer than 10 images mean little"
+def test_few_positives_are_noted_and_what_rests_on_fewer():
+    found = document_of(make_explainer(oracle=brightness_oracle()), make_data(), methods=("ig",))
+    assert found["notes"] == [
+        "only 5 images are called positive: intervals from fewer than 10 images mean little",
+        "the oracle's verdict rests on 2 images: its intervals mean little",
+        "the change outside the lesion, the comparison with healthy twins, localisation and the "
+        "overlap that some maps keep under noise rest on 4 images: their intervals mean little",
+        "reconstruction rests on 8 images: its intervals mean little",
     ]
 
 
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
-        (["a"], "only 1 image is called positive"),
-        ([], "only 0 images are called positive"),
-        (list("abcdefghi"), "only 9 images are called positive"),
-        (list("abcdefghiabc"), "the 12 images called positive come from 9 patients or groups"),
+        (["a"], "only 1 image is called positive: intervals"),
+        ([], "no image is called positive, so there was nothing to explain"),
+        (list("abcdefghi"), "only 9 images are called positive: intervals"),
+        (
+            list("abcdefghiabc"),
+            "there are 12 images from 9 patients or groups among those called positive: intervals",
+        ),
     ],
 )
 def test_notes_count_images_and_patients(groups, expected):
-    (note,) = notes_on(groups)
-    assert note.startswith(f"{expected}: intervals")
+    (note,) = notes_on_size({}, groups, list("abcdefghij"))
+    assert note.startswith(expected)
 
 
 def test_ten_patients_need_no_note():
-    assert notes_on(list("abcdefghij")) == []
+    ten = list("abcdefghij")
+    assert notes_on_size({("localization", "ig", "iou"): torch.ones(10)}, ten, ten) == []
+
+
+def test_no_positives_have_no_intervals_that_could_mean_little():
+    few = document_of(make_explainer(), make_data(keep=slice(5, 8)))["notes"]
+    assert few == [
+        "no image is called positive, so there was nothing to explain",
+        "reconstruction rests on 3 images: its intervals mean little",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "defined", "expected"),
+    [
+        (("localization", "ig", "iou"), 3, "localisation rests on 3 images: its"),
+        (("localization", "ig", "iou"), 1, "localisation rests on 1 image: its"),
+        (("localization", "ig", "iou"), 0, None),
+        (("localization", "ig", "iou"), 10, "localisation rests on 10 images from 5 patients or"),
+        (("localization", "ig", "iou"), 20, None),
+        (("counterfactual", "oracle_validity"), 4, "the oracle's verdict rests on 4 images: its"),
+        (("counterfactual", "twin_psnr"), 4, "the comparison with healthy twins rests on 4 images"),
+        (("noise_robustness", "ig", "iou_ratio", "0.1"), 4, "the overlap that some maps keep"),
+        (("noise_robustness", "ig", "spearman", "0.1"), 4, None),
+        (("controls", "random_map", "localization", "iou"), 4, None),
+    ],
+)
+def test_what_rests_on_few_images_or_patients_is_noted(place, defined, expected):
+    """Of twelve patients with two images each, the first few images have a value."""
+    values = torch.ones(24)
+    values[defined:] = torch.nan
+    groups = [patient for patient in "abcdefghijkl" for _ in range(2)]
+    notes = notes_on_size({place: values}, groups, groups)
+    assert len(notes) == (expected is not None)
+    assert expected is None or notes[0].startswith(expected)
+
+
+def test_oracle_that_says_what_the_classifier_says_is_noted():
+    """Its weights differ by a hair, and so does its fingerprint."""
+    oracle = contrast_classifier()
+    with torch.no_grad():
+        oracle.module[1].weight[1, 0] += 1e-6
+    found = document_of(make_explainer(), make_data(), methods=(), oracle=oracle)
+    assert any("hardly an independent judge" in note for note in found["notes"])
+    found = document_of(make_explainer(), make_data(), methods=(), oracle=brightness_oracle())
+    assert not any("independent" in note for note in found["notes"])
+
+
+def test_one_image_that_tells_them_apart_makes_an_oracle_independent():
+    scores = torch.tensor([0.1, 0.2, 0.9])
+    assert len(note_on_oracle(scores, scores + 9e-5)) == 1
+    assert note_on_oracle(scores, scores + torch.tensor([0, 0, 2e-4])) == []
+    assert note_on_oracle(scores, scores + torch.tensor([0, torch.nan, 0])) == []
+    assert note_on_oracle(scores, None) == []
 
 
 def test_nothing_is_null_without_a_reason_whatever_is_missing():
@@ -118,4 +182,4 @@ def test_nothing_is_null_without_a_reason_whatever_is_missing():
 
 def test_oracle_that_is_another_classifier_is_welcome():
     found = document_of(make_explainer(), make_data(), methods=(), oracle=brightness_oracle())
-    assert found["counterfactual"]["oracle_validity"]["n"] == 5
+    assert found["counterfactual"]["oracle_before"]["n"] == 5

@@ -40,6 +40,8 @@ def same(first: Evaluation, second: Evaluation) -> None:
         if place[0] != "seconds_per_image":
             torch.testing.assert_close(values, second.columns[place], equal_nan=True)
     torch.testing.assert_close(first.films, second.films)
+    torch.testing.assert_close(first.latent.z1, second.latent.z1)
+    torch.testing.assert_close(first.latent.z2, second.latent.z2)
     assert first.statuses == second.statuses
     assert first.rows.tolist() == second.rows.tolist()
 

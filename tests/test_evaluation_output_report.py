@@ -28,11 +28,11 @@ from evaluations import (
     null,
 )
 from medxgan.evaluate import Evaluation
-from medxgan.evaluate.controls import CHANGES, VALIDITIES
+from medxgan.evaluate.controls import CHANGE_FIGURES, CHANGES
 from medxgan.evaluate.localization import LOCALIZATION as MEASURED_LOCALIZATION
 from medxgan.evaluate.places import FIGURES, places
 from medxgan.explain import METHODS as ALL_METHODS
-from medxgan.report.evaluation import render_evaluation
+from medxgan.report.evaluation import nulls, render_evaluation
 from medxgan.report.evaluation_charts import CHARTS, MOST_DRAWN_AS_LINES, Measured
 from medxgan.report.evaluation_sheet import draw_sheet
 from medxgan.report.evaluation_style import DARK, LIGHT, ORANGE, drawn, look_of
@@ -52,7 +52,6 @@ from medxgan.report.evaluation_tables import (
     controls_not_beaten,
     mark_best,
     method_rows,
-    nulls,
     place_of,
 )
 from medxgan.report.evaluation_wording import LOCALIZATION, SECTIONS, Better
@@ -110,7 +109,7 @@ def test_every_figure_that_is_measured_has_words():
         assert place_of(column, "lig") in set(places(ALL_METHODS))
     assert {*CHANGES, "random_map"} == set(CONTROL_NAMES)
     assert {column.place for column in CONTROLS if len(column.place) == 1} == {
-        (name,) for name in VALIDITIES
+        (name,) for name in CHANGE_FIGURES
     }
 
 
@@ -332,14 +331,16 @@ def test_hostile_words_stay_words():
 
 def test_reader_is_told_first_which_controls_are_not_beaten():
     evaluation = make_evaluation()
-    assert "Every control is beaten." in page_of(evaluation).text
+    assert "Every control is beaten, in all 26 comparisons" in page_of(evaluation).text
+    assert "Each control is a single draw" in page_of(evaluation).text
     evaluation.document["controls"]["not_beaten"] = [UNBEATEN]
     text = page_of(evaluation).text
     assert text.index(UNBEATEN) < text.index("Summary images")
-    assert "Every control is beaten." not in text
+    assert "Every control is beaten" not in text
+    assert "1 of 26 comparisons that could be made" in text
     text = page_of(make_empty_evaluation()).text
-    assert "No control was measured" in text
-    assert "Every control is beaten." not in text
+    assert "No control was measured. Nothing here says how well chance would do." in text
+    assert "Every control is beaten" not in text
 
 
 def test_reader_is_told_what_validity_means_and_what_was_counted():

@@ -250,3 +250,14 @@ def test_warnings_say_which_side_the_model_took():
         "no flip: the model calls the image negative (0.306), the reconstruction positive (0.662) "
         "and the counterfactual positive (>0.999)",
     ]
+
+
+@pytest.mark.parametrize("limits", [None, (0.0, 4095.0)])
+def test_a_16_bit_data_set_is_read_on_the_scale_of_the_training_data(tiny_bundle, tmp_path, limits):
+    explainer = package.load(tiny_bundle, device="cpu")
+    explainer.bundle = explainer.bundle.model_copy(update={"intensity_limits": limits})
+    ramp = np.linspace(0, 900, 32 * 32).reshape(1, 32, 32).astype(np.uint16)
+    np.savez(tmp_path / "scans.npz", images=ramp.repeat(8, 0), labels=[0, 1] * 4)
+    data = explainer.open_dataset(tmp_path / "scans.npz")
+    assert data.limits == (limits or (0.0, 1023.0))
+    assert any("brightest pixel" in note for note in data.notes) == (limits is None)

@@ -12,7 +12,10 @@ from torchmetrics.functional.image import (
 from medxgan.errors import DataError
 from medxgan.metrics.counterfactual import (
     agreement,
+    called_positive,
+    crossed,
     flipped,
+    flipped_where_positive,
     is_monotone,
     monotone_share,
     prediction_match,
@@ -60,6 +63,29 @@ def test_a_missing_counterfactual_is_a_failure_not_a_flip() -> None:
     missing = torch.tensor([torch.nan])
     assert flipped(torch.tensor([0.9]), missing).item() == 0
     assert prediction_match(torch.tensor([0.1]), missing).item() == 0
+
+
+def test_only_what_was_positive_can_be_gone() -> None:
+    before = torch.tensor([0.5, 0.9, 0.9, 0.49, 0.1, torch.nan])
+    after = torch.tensor([0.49, 0.5, torch.nan, 0.1, 0.9, 0.1])
+    assert called_positive(before).tolist() == [1, 1, 1, 0, 0, 0]
+    found = flipped_where_positive(before, after)
+    torch.testing.assert_close(
+        found, torch.tensor([1.0, 0.0, 0.0, *[torch.nan] * 3]), equal_nan=True
+    )
+
+
+def test_a_crossing_starts_on_the_side_of_the_original_and_ends_on_the_other() -> None:
+    sides = [0.9, 0.1]
+    cases = torch.cartesian_prod(*[torch.tensor(sides)] * 3)
+    before, start, end = cases.unbind(dim=1)
+    expected = [float(b == s != e) for b, s, e in cases.tolist()]
+    assert crossed(before, start, end).tolist() == expected
+    assert sum(expected) == 2
+    half = torch.tensor([0.5])
+    assert crossed(half, half, half - 0.01).item() == 1
+    missing = torch.tensor([torch.nan])
+    assert crossed(half, missing, 0 * half).item() == crossed(half, half, missing).item() == 0
 
 
 def test_small_falls_add_up() -> None:

@@ -31,26 +31,28 @@ def tabled(versus) -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    ("ours", "refined", "words"),
+    ("own", "words"),
     [
-        ({"value": 0.5}, {"value": 0.5}, "level"),
-        ({"value": 0.75, "low": 0.61, "high": 0.8}, {"value": None}, "ours; intervals apart"),
-        ({"value": 0.75, "low": 0.6, "high": 0.8}, {"value": 0.9}, "ours"),
-        ({"value": 0.25}, {"value": 0.625, "low": 0.5, "high": 0.7}, "ours refined"),
-        ({"value": 0.25}, {"value": 0.375}, "published, by 0.125"),
-        ({"value": None}, {"value": None}, "not measured"),
+        ({"value": 0.5}, "level"),
+        ({"value": 0.75, "low": 0.61, "high": 0.8}, "ahead, intervals apart"),
+        ({"value": 0.75, "low": 0.6, "high": 0.8}, "ahead"),
+        ({"value": 0.25}, "behind by 0.250"),
+        ({"value": 0.25, "low": 0.2, "high": 0.3}, "behind by 0.250, intervals apart"),
+        ({"value": None}, "not measured"),
     ],
 )
-def test_who_is_ahead(tabled, ours, refined, words):
+def test_each_of_our_columns_is_ahead_or_behind(tabled, own, words):
     row = tabled.same("validity", "counterfactual", "validity")
-    assert tabled.who_is_ahead(row, HALF, ours, refined) == words
+    assert tabled.who_is_ahead(row, HALF, own, {"value": 0.5}) == f"ours {words}; refined level"
+    assert tabled.who_is_ahead(row, HALF, {"value": 0.5}, own) == f"ours level; refined {words}"
 
 
 def test_of_errors_the_lower_is_ahead(tabled):
-    row = tabled.same("mse", "reconstruction", "mse", lower_is_better=True)
+    row = tabled.same("mse", "reconstruction", "mse", lower_is_better=True, refinable=False)
     ours = {"value": 0.25, "low": 0.2, "high": 0.3}
-    assert tabled.who_is_ahead(row, HALF, ours, tabled.NOTHING) == "ours; intervals apart"
-    assert tabled.who_is_ahead(row, ours, HALF, tabled.NOTHING) == "published, by 0.250"
+    assert tabled.who_is_ahead(row, HALF, ours, tabled.NOTHING) == "ours ahead, intervals apart"
+    behind = tabled.who_is_ahead(row, ours, HALF, tabled.NOTHING)
+    assert behind == "ours behind by 0.250, intervals apart"
 
 
 def test_baselines_are_called_by_their_names(tabled):
@@ -61,23 +63,29 @@ def test_baselines_are_called_by_their_names(tabled):
         "published",
     )
     row = next(row for row in tabled.rows() if row.rival == "ig")
-    assert tabled.who_is_ahead(row, HALF, {"value": 0.25}, tabled.NOTHING) == "ig, by 0.250"
+    words = tabled.who_is_ahead(row, HALF, {"value": 0.25}, {"value": 0.5})
+    assert words == "ours behind ig by 0.250; refined level"
 
 
 def test_speed_is_told_as_a_ratio(tabled):
     row = tabled.same("seconds", "inversion", lower_is_better=True)
-    words = tabled.who_is_ahead(row, {"value": 50.0}, {"value": 0.01}, {"value": 0.5})
-    assert words == "ours, 5e+03 times; ours refined, 100 times"
+    words = tabled.who_is_ahead(row, {"value": 50.0}, {"value": 0.01}, {"value": 100.0})
+    assert words == "ours ahead, 5e+03 times; refined behind, 2 times"
 
 
 @pytest.mark.parametrize(
     ("published", "ours", "words"),
-    [(None, 5, "ours"), (5, None, "published"), (None, None, "neither"), (60, 3, "ours, 20 times")],
+    [
+        (None, 5, "ahead"),
+        (5, None, "behind"),
+        (None, None, "level: neither"),
+        (60, 3, "ahead, 20 times"),
+    ],
 )
 def test_never_reached_is_a_result(tabled, published, ours, words):
     row = tabled.same("images", "until", "both", lower_is_better=True, refinable=False)
     found = tabled.who_is_ahead(row, {"value": published}, {"value": ours}, tabled.NOTHING)
-    assert found == words
+    assert found == f"ours {words}"
 
 
 def test_agreement_is_reached_when_both_classes_are_at_once(versus, tmp_path):
@@ -141,23 +149,31 @@ def test_both_are_trained_inverted_compared_and_kept(
         for column in ("published", "ours", "ours refined"):
             assert found["figures"][column]["n"] == 3
             assert found["figures"][column]["inversion"]["value"] > 0
+            assert found["figures"][column]["seconds_per_image"]["explanation"]["value"] is None
         maps = found["figures"]["published"]["localization"]
         assert maps["grad-cam"]["average_precision"]["n"] == 3
         assert "3 test positives inverted as one batch: published in 3 steps" in found["budget"]
 
-    with pytest.raises(SystemExit) as ended:
-        run(versus, monkeypatch, *options, "--images", 16)
-    assert ended.value.code == 2
-    assert "holds a run with other settings" in capsys.readouterr().err
+    for changed, message in (
+        (("--images", 16), "holds a run with other settings"),
+        (("--seed", 2), "holds what was made with another seed"),
+        (
+            ("--oracle", classifier_file, "--classifier", other_classifier_file),
+            "another classifier",
+        ),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            run(versus, monkeypatch, *options, *changed)
+        assert ended.value.code == 2
+        assert message in capsys.readouterr().err
 
 
 def test_known_codes_are_looked_up_and_others_inverted(
     versus, tiny_bundle, phantom_archive, tmp_path
 ):
-    from medxgan.bundle import load_bundle
     from medxgan.data import open_dataset
 
-    explainer = versus.Inverted(load_bundle(tiny_bundle), torch.device("cpu"), 0)
+    explainer = versus.Inverted(tiny_bundle, None, torch.device("cpu"), 0)
     images = open_dataset(phantom_archive).images(slice(0, 3))
     plain = explainer.encode(images)
     explainer.remember(images[:2], tmp_path / "codes.safetensors")

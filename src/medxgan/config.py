@@ -179,7 +179,7 @@ _PUBLISHED: dict[str, dict[str, Any]] = {
     },
     "augment": {"maximum": 0.0},
     "variation": {"chance": 0.0},
-    "run": {"checkpoint_every": 10_000},
+    "run": {"bf16": False, "checkpoint_every": 10_000},
 }
 PUBLISHED_PRESETS = ("published", "published-covid")
 PUBLISHED_SETTINGS = frozenset(

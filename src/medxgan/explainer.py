@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medxgan.bundle import Bundle, Manifest
 from medxgan.classifiers import TorchClassifier
-from medxgan.data import Inputs, read_inputs
+from medxgan.data import Dataset, Inputs, open_dataset, read_inputs
 from medxgan.data.images import is_image
 from medxgan.errors import ConfigError, DataError
 from medxgan.explain.attribution import attributions
@@ -20,7 +20,14 @@ from medxgan.explain.scores import evaluate, probability
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
 from medxgan.explain.traversal import even_strengths, film
 from medxgan.explain.trust import judge
-from medxgan.inversion import PUBLISHED_STEPS, cold_start, encode, refine
+from medxgan.inversion import (
+    MOMENTUM,
+    PUBLISHED_MOMENTUM,
+    PUBLISHED_STEPS,
+    cold_start,
+    encode,
+    refine,
+)
 from medxgan.report import render_report, write_report
 from medxgan.types import ClassifierSpec, Explanation, Generator, Latent
 
@@ -184,17 +191,32 @@ class Explainer:
             limits=self.bundle.intensity_limits,
         )
 
+    def open_dataset(self, path: Path) -> Dataset:
+        """Open a data set with the size, channels and grey scale that this bundle takes.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return open_dataset(
+            path,
+            size=self.spec.size,
+            channels=self.spec.channels,
+            limits=self.bundle.intensity_limits,
+        )
+
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
         """Codes of images ``[N, C, H, W]`` by encoder or cold start, refined if asked for."""
         positive = self._scores(images) >= 0.5
+        momentum = MOMENTUM
         if self._encoder is None or settings.start == "cold":
+            momentum = PUBLISHED_MOMENTUM
             network = self.bundle.network
             sizes = (network.structure_code, network.pathology_code)
             start = cold_start(images, positive, sizes, settings.seed)
         else:
             start = encode(self._encoder, images, positive)
         steps = settings.refine or self.inversion_steps
-        return refine(self.generator, self.classifier, self.target, images, start, steps)
+        return refine(self.generator, self.classifier, self.target, images, start, steps, momentum)
 
     def _explain_batch(
         self,

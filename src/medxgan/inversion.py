@@ -17,6 +17,8 @@ Start = Literal["encoder", "cold"]
 MSE_WEIGHT, CLASS_WEIGHT = 10.0, 1.0
 LEARNING_RATE = 0.01
 PUBLISHED_STEPS = 5_000
+MOMENTUM, PUBLISHED_MOMENTUM = 0.9, 0.5
+"""Of Adam: after an encoder, and from a cold start as in the authors' code."""
 
 
 def encode(encoder: Encoder, images: Tensor, positive: Tensor) -> Latent:
@@ -48,6 +50,7 @@ def refine(
     images: Tensor,
     start: Latent,
     steps: int,
+    momentum: float = MOMENTUM,
 ) -> Latent:
     """Improve codes by the published objective (Dravid et al. 2022, arXiv 2204.05376, equation 3).
 
@@ -62,6 +65,7 @@ def refine(
         images: ``[N, C, H, W]`` in [-1, 1].
         start: codes to begin with.
         steps: number of steps; 0 returns the start.
+        momentum: first of Adam's betas.
 
     Raises:
         ConfigError: ``steps`` is negative.
@@ -71,7 +75,7 @@ def refine(
     if steps == 0:
         return start
     with torch.inference_mode(False), torch.enable_grad():
-        return _descend(generator, classifier, target, images, start, steps)
+        return _descend(generator, classifier, target, images, start, steps, momentum)
 
 
 def _descend(
@@ -81,11 +85,12 @@ def _descend(
     images: Tensor,
     start: Latent,
     steps: int,
+    momentum: float,
 ) -> Latent:
     free = start.z2.abs().amax(dim=1, keepdim=True) > 0
     z1 = start.z1.detach().clone().requires_grad_()
     z2 = start.z2.detach().clone().requires_grad_()
-    optimiser = torch.optim.Adam([z1, z2], lr=LEARNING_RATE)
+    optimiser = torch.optim.Adam([z1, z2], lr=LEARNING_RATE, betas=(momentum, 0.999))
     best_loss = torch.full((len(images),), torch.inf, device=images.device)
     best = Latent(start.z1.clone(), start.z2.clone())
     with torch.no_grad():

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console, Group
@@ -12,9 +12,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from medxgan.evaluate import Progress as Stages
     from medxgan.training.loop import Monitor
 
 REFRESHES_A_SECOND = 4
+LINES_A_STAGE = 10
 
 
 class Report(Protocol):
@@ -41,6 +43,33 @@ def progress(title: str, total: int, unit: str, *, quiet: bool = False) -> Itera
             yield report
     else:
         yield _lines(title, total, unit, pace)
+
+
+@contextmanager
+def stages(titles: Mapping[str, tuple[str, str]], *, quiet: bool = False) -> Iterator["Stages"]:
+    """Show stages of some work one after another; elsewhere than on a terminal, a few lines each.
+
+    Args:
+        titles: stage -> title and unit.
+        quiet: show nothing.
+
+    >>> with stages({"scores": ("Classifying", "images")}, quiet=True) as tell:
+    ...     tell("scores", 1, 2)
+    """
+    with ExitStack() as shown:
+        reports: dict[str, Report] = {}
+        tenths: dict[str, int] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in reports:
+                shown.close()
+                title, unit = titles[stage]
+                reports[stage] = shown.enter_context(progress(title, total, unit, quiet=quiet))
+            tenth = LINES_A_STAGE * done // total
+            reports[stage](done, milestone=tenth != tenths.get(stage))
+            tenths[stage] = tenth
+
+        yield tell
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from medxgan.errors import DataError
 from medxgan.explain.scores import evaluate, probability
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer
 from medxgan.metrics.cohort import varied_pixels
+from medxgan.metrics.counterfactual import POSITIVE_FROM
 from medxgan.metrics.localization import evidence
 from medxgan.types import Explanation
 
-POSITIVE_FROM = 0.5
 Rows = NDArray[np.int64]
 
 

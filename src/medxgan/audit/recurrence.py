@@ -1,5 +1,6 @@
 """The rule: which places do more explanations touch than differing lesions account for?"""
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -59,7 +60,10 @@ def find_recurrence(
     The null hypothesis: the explanation of each patient touches a place with a probability of at
     most ``tolerance`` times that of an even spread over all places, or of ``habit`` where that is
     more. How many patients do so is then Poisson-binomial at worst; a place recurs where the
-    count is so high that the chance of it anywhere is at most ``level`` (Bonferroni).
+    count is so high that the chance of it anywhere is at most ``level`` (Bonferroni). Where
+    patients have several images, each counts as the share of its images: the chance of such a sum
+    is at most e times that of a binomial with the mean probability (Bentkus 2004, On Hoeffding's
+    inequalities, Annals of Probability 32).
 
     Args:
         heatmaps: evidence ``[N, H, W]``, finite and non-negative.
@@ -77,7 +81,10 @@ def find_recurrence(
     tests = int(places.sum())
     chances = group_means(even_chance(counted, places), groups)
     null = (rule.tolerance * chances).clamp(min=rule.habit, max=1.0)
-    critical = critical_count(null, tests, rule.level)
+    looks = float(tests)
+    if len(null) < len(heatmaps):
+        null, looks = null.mean().expand_as(null), looks * math.e
+    critical = critical_count(null, looks, rule.level)
 
     shares = group_means(counted, groups)
     # Shares of several images of a patient add up with rounding errors; a count is whole.
@@ -94,7 +101,7 @@ def find_recurrence(
         counted_share=shares.mean(dim=0),
         even=float(chances.mean()),
         critical=critical / len(null),
-        chance=(tail_of_count(null) * tests).clamp(max=1.0)[reached],
+        chance=(tail_of_count(null) * looks).clamp(max=1.0)[reached],
         places=tests,
         recurring=connected_regions(recurs, bridge),
         clusters=clusters * (clusters <= MOST_CLUSTERS),

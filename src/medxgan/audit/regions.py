@@ -5,12 +5,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from medxgan.audit.cohort import POSITIVE_FROM, Cohort
+from medxgan.audit.cohort import Cohort
 from medxgan.audit.recurrence import Recurrence, bridge_of
 from medxgan.audit.results import Kind, Region
 from medxgan.explain.scores import Score, evaluate
 from medxgan.metrics.bootstrap import summary
 from medxgan.metrics.cohort import group_means, grow
+from medxgan.metrics.counterfactual import POSITIVE_FROM
 
 EXAMPLES = 4
 

@@ -128,9 +128,9 @@ def rule_sentences(audit: Audit) -> list[str]:
         f"a probability of at most {rule.tolerance:g} times that of an even spread over all "
         f"pixels where the images differ, or of {percent(rule.habit)} where that is more: "
         "anatomy has places that lesions prefer.",
-        f"The count is tested exactly (Poisson-binomial), corrected for looking at every pixel; "
-        f"false alarms in at most {percent(rule.level)} of such cohorts. Several images of a "
-        "patient count as one.",
+        f"The count is tested (Poisson-binomial), corrected for looking at every pixel: false "
+        f"alarms in at most {percent(rule.level)} of such cohorts. A patient counts as the share "
+        "of their images, by a bound that is wider.",
         "A place that recurs is suspicious if the same count is reached by the explanations that "
         "touch it and whose answer flips when this place alone (with a narrow rim) is changed on "
         "the original, as the generator would change it. Otherwise it is only called recurring.",

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from medxgan.audit.cohort import POSITIVE_FROM, Cohort
+from medxgan.audit.cohort import Cohort
 from medxgan.audit.document import document
 from medxgan.audit.recurrence import bridge_of
 from medxgan.audit.results import Audit, MethodAudit, Region
@@ -16,6 +16,7 @@ from medxgan.explain import METHODS
 from medxgan.explain.scores import evaluate, probability
 from medxgan.explainer import Explainer
 from medxgan.metrics.cohort import grow
+from medxgan.metrics.counterfactual import POSITIVE_FROM
 from medxgan.report.audit import AuditPage, Example, MethodPart, Place, render_audit
 from medxgan.report.audit_pictures import (
     HOW_MUCH,
@@ -120,7 +121,7 @@ def _part(audit: Audit, found: MethodAudit, cohort: Cohort, explainer: Explainer
     facts = {
         "Explanations looked at": f"{found.n}"
         + (f", {found.failed} failed" if found.failed else ""),
-        "Patients": str(found.patients),
+        "Patients, or other groups": str(found.patients),
         "Even spread": f"{percent(found.even)} of explanations at any pixel",
         "Recurs from": f"{critical} on" if found.critical <= 1 else critical,
         "Most touched pixel": percent(float(found.share.max())),

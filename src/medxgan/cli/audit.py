@@ -1,7 +1,7 @@
 """``medxgan audit``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -12,17 +12,17 @@ from medxgan.cli.options import (
     Direction,
     ExplainedModel,
     Quiet,
+    Refine,
     Seed,
     Spec,
     Split,
     Weights,
 )
 
-if TYPE_CHECKING:
-    from medxgan.data import Dataset
-    from medxgan.data.dataset import SplitName
-
-TITLES = {"scores": "Classifying", "explanations": "Explaining positives"}
+STAGES = {
+    "scores": ("Classifying", "images"),
+    "explanations": ("Explaining positives", "images"),
+}
 
 
 def audit(
@@ -47,6 +47,7 @@ def audit(
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
+    refine: Refine = 0,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -59,11 +60,11 @@ def audit(
     from medxgan.audit.wording import sentence
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
-    from medxgan.data import open_dataset
+    from medxgan.data.choosing import choose_images
     from medxgan.explain import METHODS
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
-    from medxgan.progress import busy, progress
+    from medxgan.progress import busy, stages
 
     names = DEFAULT_METHODS if methods is None else [name.strip() for name in methods.split(",")]
     settings = AuditSettings(
@@ -72,17 +73,12 @@ def audit(
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
+    explainer.inversion_steps = refine or explainer.inversion_steps
     with busy(f"Reading {data}", quiet=quiet):
-        opened = open_dataset(data, size=explainer.spec.size, channels=explainer.spec.channels)
-    images = _choose(opened, split)
+        opened = explainer.open_dataset(data)
+    images, _ = choose_images(opened, split, labelled=False)
     say_notes(images.notes, quiet=quiet)
-    with progress("Auditing", 2 * len(images), "steps", quiet=quiet) as report:
-
-        def tell(stage: str, done: int, total: int) -> None:
-            before = 0 if stage == "scores" else len(images)
-            text = f"{TITLES[stage]}: {done} of {total}"
-            report(before + len(images) * done // total, text, milestone=done == total)
-
+    with stages(STAGES, quiet=quiet) as tell:
         found, cohort = look_for_shortcuts(explainer, images, settings, tell)
     with busy("Writing the report", quiet=quiet):
         page = write_audit(found, cohort, explainer, out, data_name=data.resolve().name)
@@ -95,11 +91,3 @@ def audit(
     for method, reason in found.skipped.items():
         print(f"Note: {method} was left out: {reason}.")
     print(f"Report written to {page}; open it in a browser.")
-
-
-def _choose(opened: "Dataset", split: str | None) -> "Dataset":
-    """The images to look at; labels play no part, so unlabelled ones are as good."""
-    from medxgan.data.split import SPLIT_NAMES
-
-    default = "test" if (opened.split == SPLIT_NAMES.index("test")).any() else "all"
-    return opened.select(cast("SplitName", split or default), labelled=False)

@@ -1,34 +1,25 @@
 """``medxgan evaluate``."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from medxgan.cli.options import (
+    INTERRUPTED,
     BundleName,
     DataPath,
     Device,
     Direction,
     ExplainedModel,
     Quiet,
+    Refine,
     Seed,
     Spec,
     Split,
     Weights,
 )
 
-if TYPE_CHECKING:
-    from medxgan.data import Dataset
-    from medxgan.data.dataset import SplitName
-    from medxgan.evaluate import Evaluation, Progress
-
-INTERRUPTED = 130
-LINES_A_STAGE = 10
-WIDTH_IN_FILES = 120
 STAGES = {
     "codes": ("Drawing from the prior", "codes"),
     "scores": ("Classifying", "images"),
@@ -64,6 +55,7 @@ def evaluate(
     no_controls: Annotated[
         bool, typer.Option("--no-controls", help="Leave out what should come out worse.")
     ] = False,
+    refine: Refine = 0,
     seed: Seed = 12345,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -71,26 +63,27 @@ def evaluate(
     """Measure how good the explanations are; run again to go on."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import say_notes
-    from medxgan.data import open_dataset
+    from medxgan.data.choosing import choose_images
     from medxgan.evaluate import discard_parts
     from medxgan.evaluate import evaluate as measure
-    from medxgan.evaluate.output import write_evaluation
+    from medxgan.evaluate.output import print_evaluation, write_evaluation
     from medxgan.explaining import parse_settings
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
-    from medxgan.progress import busy
+    from medxgan.progress import busy, stages
 
     settings = parse_settings(methods, start="encoder")
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     judge = load_classifier(oracle) if oracle is not None else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
+    explainer.inversion_steps = refine or explainer.inversion_steps
     with busy(f"Reading {data}", quiet=quiet):
-        opened = open_dataset(data, size=explainer.spec.size, channels=explainer.spec.channels)
-    images, chosen_split = _choose(opened, split)
+        opened = explainer.open_dataset(data)
+    images, chosen_split = choose_images(opened, split, labelled=True)
     say_notes(images.notes, quiet=quiet)
     try:
-        with _bars(quiet) as progress:
+        with stages(STAGES, quiet=quiet) as progress:
             evaluation = measure(
                 explainer,
                 images,
@@ -116,64 +109,6 @@ def evaluate(
         )
     discard_parts(out)
     if not quiet:
-        _show(evaluation)
+        print_evaluation(evaluation)
         print(f"Figures written to {out}: metrics.json, metrics.csv, and pictures in figures.")
         print(f"Report written to {page}; open it in a browser.")
-
-
-def _choose(opened: "Dataset", split: str | None) -> "tuple[Dataset, str]":
-    """The images to measure and the name of their split; unlabelled ones only if all are."""
-    from medxgan.data.labels import UNLABELLED
-    from medxgan.data.split import SPLIT_NAMES
-
-    default = "test" if (opened.split == SPLIT_NAMES.index("test")).any() else "all"
-    name = cast("SplitName", split or default)  # select refuses all others
-    every = opened.select(name, labelled=False)
-    if (opened.labels == UNLABELLED).all():
-        return every, name
-    images = every.select("all")
-    left_out = len(every) - len(images)
-    note = f"{left_out} of {len(every)} images are unlabelled and left out"
-    return (replace(images, notes=(*images.notes, note)) if left_out else images), name
-
-
-@contextmanager
-def _bars(quiet: bool) -> Iterator["Progress"]:
-    """A bar for each stage, one after another; elsewhere than on a terminal, a few lines each."""
-    from medxgan.progress import Report, progress
-
-    with ExitStack() as shown:
-        reports: dict[str, Report] = {}
-        tenths: dict[str, int] = {}
-
-        def tell(stage: str, done: int, total: int) -> None:
-            if stage not in reports:
-                shown.close()
-                title, unit = STAGES.get(stage, (stage.capitalize(), "images"))
-                reports[stage] = shown.enter_context(progress(title, total, unit, quiet=quiet))
-            tenth = LINES_A_STAGE * done // total
-            reports[stage](done, milestone=tenth != tenths.get(stage))
-            tenths[stage] = tenth
-
-        yield tell
-
-
-def _show(evaluation: "Evaluation") -> None:
-    """Both tables, the controls that are not beaten, and notes."""
-    from rich.console import Console
-
-    from medxgan.evaluate.output_terminal import control_lines, figures_table, methods_table
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDTH_IN_FILES
-    mark = "" if console.is_terminal else "*"
-    console.print(methods_table(evaluation, mark=mark, narrow=console.width < WIDTH_IN_FILES))
-    print(f"\n{mark or 'Bold'}: best of its column; for sanity nearest to 0, for seconds lowest.\n")
-    console.print(figures_table(evaluation))
-    print()
-    for line in control_lines(evaluation):
-        print(line)
-    for note in evaluation.document["notes"]:
-        print(f"Note: {note}.")
-    print()

@@ -11,6 +11,7 @@ from medxgan.cli.options import (
     Direction,
     ExplainedModel,
     Quiet,
+    Refine,
     Seed,
     Spec,
     Target,
@@ -36,9 +37,7 @@ def explain(
             "lig-published, ig, grad-cam, occlusion; all but the last by default."
         ),
     ] = None,
-    refine: Annotated[
-        int, typer.Option(help="Steps that bring the reconstruction nearer to the image.")
-    ] = 0,
+    refine: Refine = 0,
     start: Annotated[
         str, typer.Option(help="encoder, or cold (then refine for long).")
     ] = "encoder",

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: what the same command can go on from is kept."""
+
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all random numbers.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
@@ -33,4 +36,12 @@ Direction = Annotated[
 ]
 ExplainedModel = Annotated[
     str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
+]
+Refine = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Steps that bring each reconstruction nearer to its image; without an encoder, 5000 "
+        "where this is 0.",
+    ),
 ]

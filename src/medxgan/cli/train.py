@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medxgan.cli.options import DataPath, Device, Quiet, Seed, Spec, Target, Weights
+from medxgan.cli.options import INTERRUPTED, DataPath, Device, Quiet, Seed, Spec, Target, Weights
 
 if TYPE_CHECKING:
     from medxgan.config import TrainingSettings
 
-INTERRUPTED = 130
 PRESET_OF_METHOD = {"medxgan": "small", "stylegan": "stylegan"}
 
 

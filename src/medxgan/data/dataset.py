@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medxgan.data.intensity import Limits, to_signed
+from medxgan.data.intensity import Limits, limits_note, to_signed
 from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
 from medxgan.errors import DataError, nearest
@@ -109,6 +109,17 @@ class Dataset:
     def limits(self) -> Limits:
         """Stored values that became -1 and +1; hand them to `read_image` for 16-bit images."""
         return self.table.limits
+
+    def on_scale(self, limits: Limits) -> "Dataset":
+        """A 16-bit data set with these limits in place of those found in it; others as they are."""
+        if self.table.pixels.dtype != np.uint16:
+            return self
+        guessed = limits_note(self.table.pixels.dtype, self.limits)
+        return replace(
+            self,
+            table=replace(self.table, limits=limits),
+            notes=tuple(note for note in self.notes if note not in guessed),
+        )
 
     @property
     def labels(self) -> NDArray[np.int64]:

@@ -2,17 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from medxgan.data.dataset import Dataset, SplitName
 from medxgan.data.images import read_image
-from medxgan.data.intensity import Limits, limits_note
+from medxgan.data.intensity import Limits
 from medxgan.data.opening import READERS, open_dataset
 from medxgan.errors import DataError
 
@@ -115,7 +114,7 @@ def _read(path: Path, size: int, channels: int, split: str | None, limits: Limit
     if not path.exists():
         raise DataError(f"{path} does not exist; check the path")
     if path.is_dir() or path.suffix.lower() in READERS:
-        data = _on_scale(open_dataset(path, size=size, channels=channels), limits)
+        data = open_dataset(path, size=size, channels=channels, limits=limits)
         view = data.select(cast(SplitName, split or "all"), labelled=False)
         return _from_dataset(view, split_matters=split is not None)
     sample = read_image(path, size=size, channels=channels, limits=limits)
@@ -125,18 +124,6 @@ def _read(path: Path, size: int, channels: int, split: str | None, limits: Limit
             "split"
         )
     return Inputs(sample.image[None], [sample.name], [None], [None], sample.notes)
-
-
-def _on_scale(data: Dataset, limits: Limits | None) -> Dataset:
-    """A 16-bit data set with the limits of the training data in place of those found in it."""
-    if limits is None or data.table.pixels.dtype != np.uint16:
-        return data
-    guessed = limits_note(data.table.pixels.dtype, data.limits)
-    return replace(
-        data,
-        table=replace(data.table, limits=limits),
-        notes=tuple(note for note in data.notes if note not in guessed),
-    )
 
 
 def _from_dataset(data: Dataset, split_matters: bool) -> Inputs:

@@ -6,6 +6,7 @@ from medxgan.data.dataset import Dataset
 from medxgan.data.faults import check_shape_request
 from medxgan.data.folder import read_folder
 from medxgan.data.images import is_image
+from medxgan.data.intensity import Limits
 from medxgan.data.manifest import read_manifest
 from medxgan.data.npz import read_npz
 from medxgan.errors import DataError
@@ -14,7 +15,12 @@ READERS = {".npz": read_npz, ".csv": read_manifest}
 
 
 def open_dataset(
-    path: str | Path, *, size: int | None = None, channels: int | None = None, seed: int = 0
+    path: str | Path,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    seed: int = 0,
+    limits: Limits | None = None,
 ) -> Dataset:
     """Open a folder of images, a CSV table or a NumPy archive.
 
@@ -27,6 +33,7 @@ def open_dataset(
         size: height and width to bring images to, pixels; default: all have one size already.
         channels: 1 (grey) or 3 (colour); default: all have the same already.
         seed: of the splits that are made.
+        limits: stored values of 16-bit images that become -1 and +1; default: from their content.
 
     Returns:
         All images; ``notes`` says what was changed, made or passed over.
@@ -47,11 +54,10 @@ def open_dataset(
     """
     check_shape_request(size, channels)
     path = Path(path)
-    if path.is_dir():
-        return read_folder(path, size=size, channels=channels, seed=seed)
-    reader = READERS.get(path.suffix.lower())
+    reader = read_folder if path.is_dir() else READERS.get(path.suffix.lower())
     if reader is not None:
-        return reader(path, size=size, channels=channels, seed=seed)
+        data = reader(path, size=size, channels=channels, seed=seed)
+        return data if limits is None else data.on_scale(limits)
     if not path.exists():
         raise DataError(f"{path} does not exist; check the path")
     what = "one image" if is_image(path) else f"of type '{path.suffix}'"

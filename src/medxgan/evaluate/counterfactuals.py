@@ -6,7 +6,14 @@ from torch import Tensor
 from medxgan.evaluate.columns import Columns
 from medxgan.evaluate.explained import Explained
 from medxgan.explain import scores
-from medxgan.metrics.counterfactual import POSITIVE_FROM, flipped, is_monotone, prediction_match
+from medxgan.metrics.counterfactual import (
+    called_positive,
+    crossed,
+    flipped,
+    flipped_where_positive,
+    is_monotone,
+    prediction_match,
+)
 from medxgan.metrics.ranks import spearman
 from medxgan.metrics.similarity import mae_outside, mse, psnr, ssim
 
@@ -56,8 +63,10 @@ def counterfactual_columns(explained: Explained, before: Tensor, masks: Tensor) 
     """
     positive, negative = explained.reconstruction, explained.counterfactual
     outside = mae_outside(positive, negative, masks)
+    start, end = explained.probabilities[-1], explained.probabilities[0]
     figures = {
-        "validity": flipped(before, explained.probabilities[0]),
+        "validity": flipped(before, end),
+        "crossing": crossed(before, start, end),
         "transfer_validity": flipped(before, explained.transferred_score),
         "preservation_ssim": ssim(positive, negative),
         "outside_mask_mae": outside.masked_fill(~masks.flatten(1).any(dim=1), torch.nan),
@@ -65,14 +74,37 @@ def counterfactual_columns(explained: Explained, before: Tensor, masks: Tensor) 
     return {("counterfactual", name): values for name, values in figures.items()}
 
 
-def oracle_columns(explained: Explained, oracle: scores.Score) -> Columns:
-    """What a classifier that never gave feedback says before and after the change."""
-    judged = {
-        "oracle_before": scores.evaluate(oracle, explained.images) >= POSITIVE_FROM,
-        "oracle_validity": scores.evaluate(oracle, explained.counterfactual) < POSITIVE_FROM,
-        "oracle_transfer_validity": scores.evaluate(oracle, explained.transferred) < POSITIVE_FROM,
+def probability_columns(explained: Explained, before: Tensor) -> Columns:
+    """C of the images, at both ends of their films, and with the change made on the originals.
+
+    Args:
+        explained: N images.
+        before: C(x), ``[N]``.
+    """
+    asked = {
+        "image": before,
+        "film_start": explained.probabilities[0],
+        "film_end": explained.probabilities[-1],
+        "transferred": explained.transferred_score,
     }
-    return {("counterfactual", name): answers.float() for name, answers in judged.items()}
+    return {("probability", name): values for name, values in asked.items()}
+
+
+def oracle_columns(explained: Explained, oracle: scores.Score) -> Columns:
+    """Does the answer of a classifier that never gave feedback flip, too?
+
+    NaN where it does not call the original positive: there is nothing that it could take back.
+    """
+    before, redrawn, transferred = (
+        scores.evaluate(oracle, images)
+        for images in (explained.images, explained.counterfactual, explained.transferred)
+    )
+    figures = {
+        "oracle_before": called_positive(before),
+        "oracle_validity": flipped_where_positive(before, redrawn),
+        "oracle_transfer_validity": flipped_where_positive(before, transferred),
+    }
+    return {("counterfactual", name): values for name, values in figures.items()}
 
 
 def twin_columns(explained: Explained, twins: Tensor) -> Columns:

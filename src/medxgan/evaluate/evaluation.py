@@ -13,30 +13,32 @@ from medxgan.classifiers import TorchClassifier
 from medxgan.data import Dataset
 from medxgan.errors import ClassifierError
 from medxgan.evaluate.columns import Columns, joined
-from medxgan.evaluate.comparison import not_beaten
+from medxgan.evaluate.comparison import compare_with_controls
+from medxgan.evaluate.counts import (
+    count_failed_maps,
+    count_predictions,
+    count_statuses,
+    note_on_oracle,
+    notes_on_size,
+)
 from medxgan.evaluate.demands import check_images, check_names, check_numbers, judging_oracle
 from medxgan.evaluate.document import SCHEMA, fill, summaries, with_medians
 from medxgan.evaluate.explained import MapFunction, has_encoder
 from medxgan.evaluate.identity import identity_of
-from medxgan.evaluate.notes import notes_on
 from medxgan.evaluate.parts import Parts
-from medxgan.evaluate.passes import measure_negatives, score_all
-from medxgan.evaluate.places import places
-from medxgan.evaluate.positives import count_statuses, measure_positives
-from medxgan.evaluate.predictions import count_predictions
-from medxgan.evaluate.prior import measure_codes
-from medxgan.evaluate.progress import Progress, silent
+from medxgan.evaluate.passes import measure_codes, measure_negatives, score_all
+from medxgan.evaluate.places import places, reasons_for_nulls
+from medxgan.evaluate.positives import measure_positives
 from medxgan.evaluate.realism import measure_realism
-from medxgan.evaluate.reasons import reasons_for_nulls
 from medxgan.evaluate.redrawn import redrawn_classifier, untrained
-from medxgan.evaluate.task import Task, images_at_once
+from medxgan.evaluate.task import Progress, Task, images_at_once, silent
 from medxgan.explain import METHODS, check_methods
 from medxgan.explain.lig import STEPS
 from medxgan.explain.scores import probability
 from medxgan.explain.settings import DEFAULT_METHODS
 from medxgan.explainer import Explainer
 from medxgan.metrics.counterfactual import POSITIVE_FROM
-from medxgan.types import Status
+from medxgan.types import Latent, Status
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Evaluation:
         columns: place in ``metrics.json`` -> ``[N]``, one value for each of these images, NaN where
             the figure is not defined for it.
         films: C along the 11 frames of each of them, ``[N, 11]``.
+        latent: their codes, from which all was drawn: z1 ``[N, d1]`` and z2 ``[N, d2]``.
         statuses: of the explanation of each of them.
     """
 
@@ -58,6 +61,7 @@ class Evaluation:
     rows: NDArray[np.int64]
     columns: Columns
     films: Tensor
+    latent: Latent
     statuses: tuple[Status, ...]
 
 
@@ -140,7 +144,7 @@ def evaluate(
     )
 
     prior = measure_codes(task, codes, positives_per_code)
-    before = score_all(task)
+    before, of_oracle = score_all(task)
     called = (before >= POSITIVE_FROM).numpy()
     realism = measure_realism(task, called)
     negatives, positives = np.flatnonzero(~called), np.flatnonzero(called)
@@ -160,16 +164,21 @@ def evaluate(
         "n": len(data),
         "predictions": count_predictions(called, data.labels, explainer.target),
         "statuses": count_statuses(found.statuses),
-        "notes": notes_on(groups),
+        "notes": [
+            *notes_on_size(found.columns, groups, data.groups.tolist()),
+            *note_on_oracle(before, of_oracle),
+        ],
         **fill(figures, reasons, places([*METHODS, *own])),
-        "failed_maps": _failed_maps(found.columns),
+        "failed_maps": count_failed_maps(found.columns),
     }
     document["monotonicity"]["paths_of"] = "encoded positives"
     document["monotonicity_prior"]["paths_of"] = "prior samples"
     document["completeness"]["steps"] = steps
-    document["controls"]["not_beaten"] = not_beaten(found.columns, groups)
+    document["controls"] |= compare_with_controls(found.columns, groups)._asdict()
     measured = tuple(name for name in (*chosen, *own) if name not in found.skipped)
-    return Evaluation(document, measured, positives, found.columns, found.films, found.statuses)
+    return Evaluation(
+        document, measured, positives, found.columns, found.films, found.latent, found.statuses
+    )
 
 
 def _redrawn(classifier: TorchClassifier, seed: int) -> tuple[TorchClassifier | None, str]:
@@ -178,12 +187,3 @@ def _redrawn(classifier: TorchClassifier, seed: int) -> tuple[TorchClassifier | 
         return redrawn_classifier(classifier, seed), ""
     except ClassifierError as fault:
         return None, str(fault)
-
-
-def _failed_maps(columns: Columns) -> dict[str, int]:
-    """Method -> images on which its map is not all finite numbers."""
-    return {
-        place[1]: int(failed.sum())
-        for place, failed in columns.items()
-        if place[0] == "failed_maps"
-    }

@@ -24,7 +24,7 @@ def identity_of(explainer: Explainer, data: Dataset, settings: dict[str, Any]) -
     """
     return {
         "bundle": _digest_of_bundle(explainer),
-        "data": _digest_of_data(data),
+        "data": digest_of_data(data),
         "setting": json.dumps({"version": __version__, **settings}, sort_keys=True),
     }
 
@@ -37,7 +37,8 @@ def _digest_of_bundle(explainer: Explainer) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _digest_of_data(data: Dataset) -> str:
+def digest_of_data(data: Dataset) -> str:
+    """A name for the images that changes with any pixel, label, group, mask or twin."""
     table, rows = data.table, data.rows
     digest = hashlib.sha256(f"{table.limits} {table.class_names}".encode())
     for column in (table.pixels, table.masks, table.twins, table.has_mask, table.labels):

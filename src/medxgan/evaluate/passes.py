@@ -1,4 +1,4 @@
-"""The passes over all images: score each of them, and rebuild the negatives."""
+"""The shorter passes: codes of the prior, the score of every image, and the negatives rebuilt."""
 
 from functools import partial
 
@@ -7,20 +7,57 @@ import torch
 from torch import Tensor
 
 from medxgan.evaluate.columns import Columns, Rows, joined
-from medxgan.evaluate.counterfactuals import reconstruction_columns
+from medxgan.evaluate.counterfactuals import monotonicity_columns, reconstruction_columns
 from medxgan.evaluate.parts import Part
 from medxgan.evaluate.task import Task
 from medxgan.explain import scores
+from medxgan.explain.traversal import film
+from medxgan.metrics.counterfactual import agreement
 
 
-def score_all(task: Task) -> Tensor:
-    """C of every image, ``[N]`` on the CPU."""
+def measure_codes(task: Task, codes: int, positives_per_code: int) -> Columns:
+    """Agreement (Dravid et al. 2022: 1 negative and 3 positives a code) and monotonicity.
+
+    The film of a code's first positive starts at its negative: both are seen there.
+
+    Args:
+        task: what is measured.
+        codes: number of structure codes.
+        positives_per_code: pathology codes for each.
+
+    Returns:
+        Columns ``[codes]`` of ``agreement`` and ``monotonicity_prior``.
+    """
+    explainer = task.explainer
+    z1, first = explainer.sample_codes(codes, positive=True, seed=task.seed)
+    further = [
+        explainer.sample_codes(codes, positive=True, seed=task.seed + number)[1]
+        for number in range(1, positives_per_code)
+    ]
+    judges = explainer.generator, explainer.classifier, explainer.target
 
     def measure(rows: Rows) -> Part:
-        return Part({("score",): scores.evaluate(task.score, task.images(rows))})
+        _, probabilities = film(*judges, z1[rows], first[rows])
+        at_end = [film(*judges, z1[rows], z2[rows], strengths=torch.ones(1))[1] for z2 in further]
+        shares = agreement(probabilities[0], torch.cat([probabilities[-1:], *at_end]))
+        agreed: Columns = {("agreement", name): values for name, values in shares.items()}
+        return Part(agreed | monotonicity_columns(probabilities, "monotonicity_prior"))
+
+    parts = task.measured("codes", np.arange(codes), measure)
+    return joined(part.columns for part in parts)
+
+
+def score_all(task: Task) -> tuple[Tensor, Tensor | None]:
+    """What classifier and oracle, if there is one, say of every image: ``[N]`` each, on the CPU."""
+    judges = {"classifier": task.score} | ({"oracle": task.oracle} if task.oracle else {})
+
+    def measure(rows: Rows) -> Part:
+        images = task.images(rows)
+        return Part({(name,): scores.evaluate(judge, images) for name, judge in judges.items()})
 
     parts = task.measured("scores", np.arange(len(task.data)), measure)
-    return joined(part.columns for part in parts)["score",]
+    found = joined(part.columns for part in parts)
+    return found["classifier",], found.get(("oracle",))
 
 
 def measure_negatives(task: Task, rows: Rows, before: Tensor) -> Columns:

@@ -1,37 +1,37 @@
 """The long pass: explain every image that the classifier calls positive, and measure it all."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from medxgan.evaluate.columns import Columns, Rows, joined
-from medxgan.evaluate.completeness import completeness_columns
 from medxgan.evaluate.controls import control_columns, redrawn_columns
 from medxgan.evaluate.counterfactuals import (
     counterfactual_columns,
     monotonicity_columns,
     oracle_columns,
+    probability_columns,
     reconstruction_columns,
     twin_columns,
 )
-from medxgan.evaluate.deletion import deletion_columns
 from medxgan.evaluate.explained import Explained, explain_positives, has_encoder
+from medxgan.evaluate.faithfulness import completeness_columns, deletion_columns, sanity_columns
 from medxgan.evaluate.localization import localization_columns
 from medxgan.evaluate.maps import Maps, make_maps, make_maps_of
 from medxgan.evaluate.noise import noise_columns
 from medxgan.evaluate.parts import Part
-from medxgan.evaluate.sanity import sanity_columns
 from medxgan.evaluate.task import Task
 from medxgan.explain.traversal import FRAMES
 from medxgan.explain.trust import judge
-from medxgan.types import Problem, ProblemKind, Status
+from medxgan.types import Latent, Problem, Status
 
 FILMS = ("films",)
+CODES = ("z1",), ("z2",)
+"""Kept of each image beside its figures."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,14 @@ class Found:
     Attributes:
         columns: place -> ``[N]``.
         films: C along the frames that people see, ``[N, 11]``.
+        latent: codes, on the CPU.
         statuses: that each explanation would carry.
         skipped: method -> why it could not be computed.
     """
 
     columns: Columns
     films: Tensor
+    latent: Latent
     statuses: tuple[Status, ...]
     skipped: dict[str, str]
 
@@ -61,22 +63,14 @@ def measure_positives(task: Task, rows: Rows, before: Tensor) -> Found:
     parts = task.measured("positives", rows, partial(_measure, task, before))
     columns = joined(part.columns for part in parts)
     films = columns.pop(FILMS, torch.empty(0, FRAMES))
+    network = task.explainer.bundle.network
+    sizes = network.structure_code, network.pathology_code
+    latent = Latent(
+        *(columns.pop(at, torch.empty(0, size)) for at, size in zip(CODES, sizes, strict=True))
+    )
     statuses = tuple(_status(problems) for part in parts for problems in part.beside["statuses"])
-    return Found(columns, films, statuses, dict(parts[0].beside["skipped"]) if parts else {})
-
-
-def count_statuses(statuses: Sequence[Status]) -> dict[str, int]:
-    """How many explanations are sound, and how many have each problem (or several).
-
-    >>> count_statuses([Status(), Status()])["ok"]
-    2
-    """
-    kinds = Counter(problem.kind for status in statuses for problem in status.problems)
-    return {
-        "n": len(statuses),
-        "ok": sum(status.ok for status in statuses),
-        **{kind: kinds[kind] for kind in get_args(ProblemKind)},
-    }
+    skipped = dict(parts[0].beside["skipped"]) if parts else {}
+    return Found(columns, films, latent, statuses, skipped)
 
 
 def _measure(task: Task, before: Tensor, rows: Rows) -> Part:
@@ -93,6 +87,7 @@ def _measure(task: Task, before: Tensor, rows: Rows) -> Part:
         | _seconds(explained, maps)
         | {("failed_maps", method): failed.float() for method, failed in maps.failed.items()}
         | {FILMS: explained.probabilities.T}
+        | dict(zip(CODES, (explained.latent.z1, explained.latent.z2), strict=True))
     )
     if has_encoder(task.explainer):
         columns |= noise_columns(task, rows, explained, maps, masks)
@@ -113,7 +108,8 @@ def _columns_of_change(
     task: Task, rows: Rows, explained: Explained, before: Tensor, masks: Tensor
 ) -> Columns:
     columns = (
-        reconstruction_columns(
+        probability_columns(explained, before)
+        | reconstruction_columns(
             explained.images, explained.reconstruction, before, explained.probabilities[-1]
         )
         | monotonicity_columns(explained.probabilities)

@@ -1,8 +1,9 @@
-"""What is measured on what, and how its images come in batches."""
+"""What is measured on what, how its images come in batches, and who is told how far it is."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,9 +13,20 @@ from medxgan.data import Dataset
 from medxgan.evaluate.columns import Rows
 from medxgan.evaluate.explained import MapFunction
 from medxgan.evaluate.parts import Part, Parts
-from medxgan.evaluate.progress import Progress
 from medxgan.explain import scores
 from medxgan.explainer import Explainer
+
+
+class Progress(Protocol):
+    """Told how far the measuring is."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """``done`` of ``total`` of a stage: codes, scores, realism, negatives, then positives."""
+        ...
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)

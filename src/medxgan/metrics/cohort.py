@@ -102,9 +102,7 @@ def even_chance(touched: Tensor, places: Tensor) -> Tensor:
 def tail_of_count(chances: Tensor) -> Tensor:
     """Probability that at least k of n independent events happen (Poisson-binomial).
 
-    Exact, one event after the other. Independent numbers in [0, 1] with these means, such as the
-    share of a patient's images, have a sum that is less spread than the count of events
-    (Hoeffding 1963, in convex order), so the tail of the count serves for them too.
+    Exact, one event after the other.
 
     Args:
         chances: ``[n]`` of the events, in [0, 1].
@@ -124,14 +122,14 @@ def tail_of_count(chances: Tensor) -> Tensor:
     return counts.flip(0).cumsum(0).flip(0).clamp(max=1.0)
 
 
-def critical_count(chances: Tensor, tests: int, level: float) -> int:
+def critical_count(chances: Tensor, tests: float, level: float) -> int:
     """The smallest count that is hardly ever reached by chance in any of ``tests`` places.
 
     Bonferroni's correction: right however the places depend on one another.
 
     Args:
         chances: ``[n]``, of touching one place.
-        tests: places that are looked at, at least 1.
+        tests: places that are looked at, times any further factor of the bound; at least 1.
         level: largest probability that some place reaches the count by chance.
 
     Returns:

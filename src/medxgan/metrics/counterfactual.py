@@ -11,6 +11,15 @@ from medxgan.metrics.shapes import check_same_shape
 POSITIVE_FROM = 0.5
 
 
+def called_positive(scores: Tensor) -> Tensor:
+    """Is the score on the positive side? ``[N]`` -> ``[N]``: 1 or 0.
+
+    >>> called_positive(torch.tensor([0.4, 0.5]))
+    tensor([0., 1.])
+    """
+    return (scores >= POSITIVE_FROM).float()
+
+
 def agreement(negative: Tensor, positive: Tensor) -> dict[str, Tensor]:
     """Does the classifier agree with the class that the generator was asked for?
 
@@ -33,12 +42,12 @@ def agreement(negative: Tensor, positive: Tensor) -> dict[str, Tensor]:
     [1.0, 0.5, 0.75]
     """
     check_same_shape(negative=negative, positive=positive[0])
-    called_negative = (negative < POSITIVE_FROM).float()
-    called_positive = (positive >= POSITIVE_FROM).float().mean(dim=0)
+    as_negative = (negative < POSITIVE_FROM).float()
+    as_positive = called_positive(positive).mean(dim=0)
     return {
-        "negative": called_negative,
-        "positive": called_positive,
-        "balanced": (called_negative + called_positive) / 2,
+        "negative": as_negative,
+        "positive": as_positive,
+        "balanced": (as_negative + as_positive) / 2,
     }
 
 
@@ -63,6 +72,51 @@ def flipped(before: Tensor, after: Tensor) -> Tensor:
     check_same_shape(before=before, after=after)
     other_side = (before >= POSITIVE_FROM) != (after >= POSITIVE_FROM)
     return (other_side & torch.isfinite(after)).float()
+
+
+def flipped_where_positive(before: Tensor, after: Tensor) -> Tensor:
+    """``flipped`` for images that were positive before; NaN for the others.
+
+    For a judge that does not call all of the images positive: what it never saw cannot be gone.
+
+    Args:
+        before: scores of the original images, ``[N]``.
+        after: scores of the changed images, ``[N]``.
+
+    Returns:
+        ``[N]``: 1, 0 or NaN.
+
+    Raises:
+        DataError: the shapes differ.
+
+    >>> flipped_where_positive(torch.tensor([0.9, 0.9, 0.1]), torch.tensor([0.1, 0.6, 0.1]))
+    tensor([1., 0., nan])
+    """
+    return flipped(before, after).masked_fill(called_positive(before) == 0, torch.nan)
+
+
+def crossed(before: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Does the change itself lead across 0.5, from the side of the original to the other?
+
+    Stricter than ``flipped``: a redrawn image that was never on the original's side, such as that
+    of an untrained generator, crosses nothing.
+
+    Args:
+        before: scores of the original images, ``[N]``.
+        start: scores of the reconstructions, where the change begins, ``[N]``.
+        end: scores of the counterfactuals, where it ends, ``[N]``.
+
+    Returns:
+        ``[N]``: 1 or 0.
+
+    Raises:
+        DataError: the shapes differ.
+
+    >>> before, start = torch.tensor([0.9, 0.9, 0.9]), torch.tensor([0.8, 0.2, 0.8])
+    >>> crossed(before, start, torch.tensor([0.1, 0.1, 0.6]))
+    tensor([1., 0., 0.])
+    """
+    return prediction_match(before, start) * flipped(before, end)
 
 
 def prediction_match(first: Tensor, second: Tensor) -> Tensor:

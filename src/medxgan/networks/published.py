@@ -3,9 +3,9 @@
 Dravid et al., "medXGAN", CVPRW 2022 (arXiv 2204.05376) describe them as "DCGAN-like" (Radford et
 al. 2016, arXiv 1511.06434): transposed convolutions with batch norm and ReLU that end in tanh,
 against strided convolutions with leaky ReLU and dropout. Layers, widths and kernels are those of
-the authors' released code for 64 pixels (brain) and 128 pixels (COVID); what neither says is done
-as in DCGAN: weights from N(0, 0.02), no bias beside a batch norm. Drawn and inverted images see the
-running statistics of the batch norms, so that no image depends on its batch.
+the authors' released code for 64 pixels (brain) and 128 pixels (COVID), and so is N(0, 0.02) for
+the weights; what neither says is done as in DCGAN: no bias beside a batch norm. Drawn and inverted
+images see the running statistics of the batch norms, so that no image depends on its batch.
 """
 
 from itertools import pairwise

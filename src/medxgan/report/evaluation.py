@@ -1,6 +1,6 @@
 """An evaluation as one HTML page that needs nothing outside itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import get_args
@@ -15,6 +15,7 @@ from medxgan.report.evaluation_tables import (
     LOCALIZATION_RAW,
     LOCALIZATION_SMOOTHED,
     NOISE,
+    ONE_DRAW,
     OVERVIEW,
     RANDOM_CLASSIFIER,
     Column,
@@ -24,13 +25,14 @@ from medxgan.report.evaluation_tables import (
     cell_at,
     control_rows,
     controls_not_beaten,
+    controls_verdict,
     method_rows,
-    nulls,
     section_rows,
 )
 from medxgan.report.evaluation_wording import (
     LOCALIZATION,
     SECTIONS,
+    Place,
     method_label,
     place_text,
 )
@@ -116,6 +118,7 @@ def render_evaluation(
             title=title,
             document=document,
             validity=cell_at(document, ("counterfactual", "validity")),
+            crossing=cell_at(document, ("counterfactual", "crossing")),
             transfer=cell_at(document, ("counterfactual", "transfer_validity")),
             seconds=cell_at(document, ("seconds_per_image", "explanation")),
             kinds=get_args(ProblemKind),
@@ -131,6 +134,8 @@ def render_evaluation(
             controls=MethodTable("controls", CONTROLS, control_rows(document)),
             random_classifier=_table(measured, "a classifier at random", RANDOM_CLASSIFIER),
             not_beaten=controls_not_beaten(document),
+            verdict=controls_verdict(document),
+            one_draw=ONE_DRAW,
             cases=_case_views(cases),
             order=order,
             unmeasured=_unmeasured(document),
@@ -139,6 +144,19 @@ def render_evaluation(
             policy=policy(style, ""),
         )
     )
+
+
+def nulls(document: Document) -> dict[str, list[Place]]:
+    """Reason -> places of the figures that are null because of it.
+
+    >>> nulls({"a": {"b": {"value": None, "reason": "no masks"}, "c": {"value": 1.0}}})
+    {'no masks': [('a', 'b')]}
+    """
+    found: dict[str, list[Place]] = {}
+    for place, figure in _figures(document):
+        if figure["value"] is None:
+            found.setdefault(figure.get("reason", "no reason is known"), []).append(place)
+    return found
 
 
 def _table(
@@ -190,3 +208,12 @@ def _unmeasured(document: Document) -> dict[str, list[str]]:
         )
         for reason, places in nulls(document).items()
     }
+
+
+def _figures(section: Document, place: Place = ()) -> Iterator[tuple[Place, Document]]:
+    for name, part in section.items():
+        if isinstance(part, Mapping):
+            if "value" in part:
+                yield (*place, name), part
+            else:
+                yield from _figures(part, (*place, name))

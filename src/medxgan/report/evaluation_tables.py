@@ -1,6 +1,6 @@
 """Tables of ``metrics.json``: which figure stands where, and which of a column are the best."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,6 +121,7 @@ OVERVIEW = (
 
 CONTROLS = (
     Column("validity", ("validity",), "higher"),
+    Column("crossing", ("crossing",), "higher"),
     Column("transfer validity", ("transfer_validity",), "higher"),
     *(
         Column(column.head, (column.place[0], column.place[2]), column.better)
@@ -129,15 +130,21 @@ CONTROLS = (
 )
 CONTROL_NAMES = {
     "random_direction": "Random latent direction",
+    "random_pathology": "Random direction of the pathology code",
     "untrained_generator": "Untrained generator",
     "random_map": "Random map",
 }
+ONE_DRAW = "Each control is a single draw; another seed gives other figures of it."
 RANDOM_CLASSIFIER = tuple(
-    Column(f"{measure}, {words}", (*section, METHOD, *inner, name), "neither")
-    for name, measure in (("average_precision", "average precision"), ("pointing", "pointing"))
-    for words, section, inner in (
-        ("this classifier", ("localization",), ()),
-        ("a random one", ("controls", "random_classifier"), ("localization",)),
+    Column(f"{measure}, {words}", (*before, METHOD, *after, name), "neither")
+    for section, name, measure in (
+        ("localization", "average_precision", "average precision"),
+        ("localization_smoothed", "average_precision", "average precision, smoothed"),
+        ("localization", "pointing", "pointing"),
+    )
+    for words, before, after in (
+        ("this classifier", (section,), ()),
+        ("a random one", ("controls", "random_classifier"), (section,)),
     )
 )
 
@@ -261,37 +268,36 @@ def section_rows(document: Document, section: str) -> list[FigureRow]:
 
 
 def controls_not_beaten(document: Document) -> list[str] | None:
-    """A sentence for each control that is not beaten; None where no control was measured.
+    """A sentence for each control that is not beaten; None where nothing was compared.
 
-    >>> controls_not_beaten({"controls": {"not_beaten": []}}) is None
+    >>> controls_not_beaten({"controls": {"not_beaten": [], "compared": 0}}) is None
     True
-    >>> validity = {"random_direction": {"validity": {"value": 0.1}}}
-    >>> controls_not_beaten({"controls": validity | {"not_beaten": []}})
+    >>> controls_not_beaten({"controls": {"not_beaten": [], "compared": 3}})
     []
     """
     controls = document.get("controls", {})
-    if all(figure["value"] is None for _, figure in _figures(controls)):
-        return None
-    return list(controls.get("not_beaten", []))
+    return list(controls["not_beaten"]) if controls.get("compared") else None
 
 
-def nulls(document: Document) -> dict[str, list[Place]]:
-    """Reason -> places of the figures that are null because of it.
+def controls_verdict(document: Document) -> str:
+    """How many comparisons with controls were won, and how many could not be made.
 
-    >>> nulls({"a": {"b": {"value": None, "reason": "no masks"}, "c": {"value": 1.0}}})
-    {'no masks': [('a', 'b')]}
+    >>> controls_verdict({"controls": {"not_beaten": [], "compared": 26, "not_compared": 4}})
+    'Every control is beaten, in all 26 comparisons that could be made (4 more had no figures).'
+    >>> controls_verdict({"controls": {"not_beaten": ["a"], "compared": 26, "not_compared": 0}})
+    'Not every control is beaten: 1 of 26 comparisons that could be made shows no lead.'
     """
-    found: dict[str, list[Place]] = {}
-    for place, figure in _figures(document):
-        if figure["value"] is None:
-            found.setdefault(figure.get("reason", "no reason is known"), []).append(place)
-    return found
-
-
-def _figures(section: Mapping[str, Any], place: Place = ()) -> Iterator[tuple[Place, Document]]:
-    for name, part in section.items():
-        if isinstance(part, Mapping):
-            if "value" in part:
-                yield (*place, name), part
-            else:
-                yield from _figures(part, (*place, name))
+    sentences = controls_not_beaten(document)
+    if sentences is None:
+        return "No control was measured."
+    compared, missing = (document["controls"][name] for name in ("compared", "not_compared"))
+    lacking = f" ({missing} more had no figures)" if missing else ""
+    made = f"comparison{'' if compared == 1 else 's'} that could be made"
+    if not sentences:
+        every = "the one" if compared == 1 else f"all {compared}"
+        return f"Every control is beaten, in {every} {made}{lacking}."
+    shows = "shows" if len(sentences) == 1 else "show"
+    return (
+        f"Not every control is beaten: {len(sentences)} of {compared} {made}{lacking} "
+        f"{shows} no lead."
+    )

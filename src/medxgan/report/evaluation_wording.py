@@ -64,6 +64,12 @@ SECTIONS: dict[str, tuple[str, str, dict[str, Measure]]] = {
                 "higher",
                 "Share whose redrawn negative x⁻ the classifier calls negative; failures counted.",
             ),
+            "crossing": Measure(
+                "crossing",
+                "higher",
+                "Share for which the change itself crosses 0.5: the reconstruction x̂ is still "
+                "called positive, its negative x⁻ is not.",
+            ),
             "transfer_validity": Measure(
                 "transfer validity",
                 "higher",
@@ -75,12 +81,15 @@ SECTIONS: dict[str, tuple[str, str, dict[str, Measure]]] = {
                 "Share of the originals that an independent classifier calls positive.",
             ),
             "oracle_validity": Measure(
-                "oracle validity", "higher", "Validity, judged by the independent classifier."
+                "oracle validity",
+                "higher",
+                "Share of the redrawn negatives that the independent classifier calls negative, "
+                "of those whose original it calls positive.",
             ),
             "oracle_transfer_validity": Measure(
                 "oracle transfer validity",
                 "higher",
-                "Transfer validity, judged by the independent classifier.",
+                "The same once the change is made on the original itself.",
             ),
             "preservation_ssim": Measure(
                 "preservation (SSIM)",
@@ -151,7 +160,10 @@ SECTIONS: dict[str, tuple[str, str, dict[str, Measure]]] = {
                 "Spearman", "higher", "Rank correlation of frame number and probability."
             ),
             "monotone_paths": Measure(
-                "monotone films", "higher", "Share of films that never fall by more than 0.01."
+                "monotone films",
+                "higher",
+                "Share of films that never fall by more than 0.01. A film in which nothing "
+                "happens is one of them: read it beside crossing.",
             ),
         },
     ),
@@ -163,7 +175,10 @@ SECTIONS: dict[str, tuple[str, str, dict[str, Measure]]] = {
                 "Spearman", "higher", "Rank correlation of frame number and probability."
             ),
             "monotone_paths": Measure(
-                "monotone films", "higher", "Share of films that never fall by more than 0.01."
+                "monotone films",
+                "higher",
+                "Share of films that never fall by more than 0.01. A film in which nothing "
+                "happens is one of them: read it beside the agreement.",
             ),
         },
     ),

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medxgan.bundle import Thresholds
-from medxgan.inversion import cold_start, encode, refine, root_mean_square
+from medxgan.inversion import (
+    PUBLISHED_MOMENTUM,
+    cold_start,
+    encode,
+    refine,
+    root_mean_square,
+)
 from medxgan.metrics.counterfactual import agreement
 from medxgan.networks.encoder import Encoder
 from medxgan.training.source import Images, predictions
@@ -71,7 +77,9 @@ def measure_held_out(
             latent = encode(encoder, pixels, before >= 0.5)
         else:
             start = cold_start(pixels, before >= 0.5, code_sizes, seed=0)
-            latent = refine(generator, classifier, target, pixels, start, COLD_STEPS)
+            latent = refine(
+                generator, classifier, target, pixels, start, COLD_STEPS, PUBLISHED_MOMENTUM
+            )
         with torch.no_grad():
             parts.append(_measure_batch(generator, classifier, target, pixels, before, latent))
     error, before, after, flipped, moved, z1_length, z2_length = (

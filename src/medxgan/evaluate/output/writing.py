@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: figures as JSON and as a table, pictures, and a page."""
+"""The files of an evaluation: figures as JSON and as a table, pictures, and a page."""
 
 import json
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from medxgan.data import Dataset
 from medxgan.evaluate.evaluation import Evaluation
-from medxgan.evaluate.output_rows import probabilities_of, table_text
-from medxgan.evaluate.output_worst import order_sentence, worst_cases
+from medxgan.evaluate.output.rows import table_text
+from medxgan.evaluate.output.worst import order_sentence, worst_cases
 from medxgan.explainer import Explainer
 from medxgan.report.evaluation import render_evaluation
 from medxgan.report.evaluation_charts import CHARTS, Measured
@@ -37,7 +37,7 @@ def write_evaluation(
 
     Args:
         evaluation: of ``explainer`` on ``data``.
-        explainer: explains the worst cases once more, for their pictures.
+        explainer: draws the worst cases once more, for their pictures.
         data: the images that were measured.
         folder: made where missing; files of the same name are replaced.
         settings: of the run (data, split, seed, ...), by name; kept in ``metrics.json`` under
@@ -61,7 +61,7 @@ def write_evaluation(
         title=f"How good are the explanations of {explainer.bundle.name}?",
         facts=facts,
     )
-    table = table_text(evaluation, data, probabilities_of(explainer, data, evaluation))
+    table = table_text(evaluation, data)
     document = {**evaluation.document, "measured": facts}
     metrics = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     with staged_folder(folder) as stage:

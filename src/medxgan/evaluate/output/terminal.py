@@ -1,14 +1,23 @@
 """An evaluation in the terminal: all methods in one table, and what became of the images."""
 
+from functools import partial
+from itertools import groupby
+
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from medxgan.evaluate.evaluation import Evaluation
 from medxgan.report.evaluation_tables import (
+    ONE_DRAW,
     OVERVIEW,
     Cell,
+    Column,
+    cell_at,
     controls_not_beaten,
+    controls_verdict,
     method_rows,
+    place_of,
     section_rows,
 )
 
@@ -18,6 +27,7 @@ FIGURES_SHOWN = {
     "reconstruction": ("prediction_match",),
     "counterfactual": (
         "validity",
+        "crossing",
         "transfer_validity",
         "oracle_before",
         "oracle_validity",
@@ -30,6 +40,31 @@ FIGURES_SHOWN = {
     ),
 }
 """Figures of the short table, by section of ``metrics.json``."""
+
+WIDTH_IN_FILES = 120
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print both tables, how ours compares with the controls, and what must be said beside it."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH_IN_FILES
+    mark = "" if console.is_terminal else "*"
+    console.print(methods_table(evaluation, mark=mark, narrow=console.width < WIDTH_IN_FILES))
+    print()
+    for line in (
+        f"{mark or 'Bold'}: best of its column; for sanity nearest to 0, for seconds lowest.",
+        *count_lines(evaluation),
+    ):
+        print(line)
+    print()
+    console.print(figures_table(evaluation))
+    print()
+    for line in control_lines(evaluation):
+        print(line)
+    for note in evaluation.document["notes"]:
+        print(f"Note: {note}.")
+    print()
 
 
 def methods_table(evaluation: Evaluation, *, mark: str = "", narrow: bool = False) -> Table:
@@ -69,12 +104,32 @@ def figures_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def count_lines(evaluation: Evaluation) -> list[str]:
+    """On how many images the columns of the methods rest; nothing where there is no method."""
+    if not evaluation.methods:
+        return []
+    counts = []
+    for count, columns in groupby(OVERVIEW, key=partial(_images_behind, evaluation)):
+        heads = [column.head for column in columns]
+        ends = heads if len(heads) == 1 else (heads[0], heads[-1])
+        counts.append(f"{' to '.join(ends)} {count}")
+    return [f"Images behind the columns: {', '.join(counts)}."]
+
+
 def control_lines(evaluation: Evaluation) -> list[str]:
-    """A sentence for each control that is not beaten, or one on all of them."""
+    """How many controls are beaten, and a sentence for each that is not."""
     sentences = controls_not_beaten(evaluation.document)
+    verdict = controls_verdict(evaluation.document)
     if sentences is None:
-        return ["No control was measured."]
-    return [f"Not beaten: {sentence}" for sentence in sentences] or ["Every control is beaten."]
+        return [verdict]
+    return [verdict, *(f"Not beaten: {sentence}." for sentence in sentences), ONE_DRAW]
+
+
+def _images_behind(evaluation: Evaluation, column: Column) -> int:
+    """Of the method that has most of them."""
+    return max(
+        cell_at(evaluation.document, place_of(column, method)).n for method in evaluation.methods
+    )
 
 
 def _text(cell: Cell, mark: str) -> Text:

@@ -2,41 +2,30 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from medxgan.data import Dataset
 from medxgan.data.split import SPLIT_NAMES
-from medxgan.evaluate.columns import Place, Rows
+from medxgan.evaluate.columns import Place
 from medxgan.evaluate.evaluation import Evaluation
-from medxgan.evaluate.explained import has_encoder
-from medxgan.evaluate.task import images_at_once
-from medxgan.explain import scores
-from medxgan.explain.counterfactual import transfer
-from medxgan.explainer import Explainer
 
 DIGITS = 7
-ENDS = torch.tensor([0.0, 1.0])
-
-Probabilities = dict[str, Tensor]
-"""What was asked -> C, ``[N]``."""
 
 
-def table_text(evaluation: Evaluation, data: Dataset, probabilities: Probabilities) -> str:
+def table_text(evaluation: Evaluation, data: Dataset) -> str:
     """The table as a CSV file.
 
     Args:
         evaluation: of ``data``.
         data: the images.
-        probabilities: of the images called positive, ``[N]`` each; see ``probabilities_of``.
 
     Returns:
         A row for each of these images and each method: what is known of the image and its figures,
         the same in all its rows, then those of the method. Undefined ones are empty.
     """
-    shared = probabilities | {
+    shared = {
         column_name(place, None): values
         for place, values in evaluation.columns.items()
         if method_of(place, evaluation.methods) is None
@@ -60,25 +49,6 @@ def table_text(evaluation: Evaluation, data: Dataset, probabilities: Probabiliti
             of_method = [_text(columns[name][number]) if name in columns else "" for name in names]
             table.writerow([*known, method, *of_image, *of_method])
     return buffer.getvalue()
-
-
-def probabilities_of(explainer: Explainer, data: Dataset, evaluation: Evaluation) -> Probabilities:
-    """C of the images called positive: before, at both ends of the film, and transferred.
-
-    The last is left out for a bundle without encoder, which would have to optimise all codes again.
-    """
-    batches = list(_batches(evaluation.rows, images_at_once(explainer, data)))
-    score = scores.probability(explainer.classifier, explainer.target)
-    before = [scores.evaluate(score, data.images(rows).to(explainer.device)) for rows in batches]
-    found = {
-        "probability": _joined(before),
-        "probability_film_start": evaluation.films[:, 0],
-        "probability_film_end": evaluation.films[:, -1],
-    }
-    if has_encoder(explainer):
-        moved = (_transferred(explainer, data.images(rows)) for rows in batches)
-        found["probability_transferred"] = _joined(scores.evaluate(score, each) for each in moved)
-    return found
 
 
 def method_of(place: Place, methods: tuple[str, ...]) -> str | None:
@@ -114,24 +84,6 @@ def _facts(evaluation: Evaluation, data: Dataset) -> Iterator[tuple[str, int, st
             str(data.groups[row]),
             problems or "ok",
         )
-
-
-def _transferred(explainer: Explainer, images: Tensor) -> Tensor:
-    """The change made on the originals, ``[N, C, H, W]``."""
-    images = images.to(explainer.device)
-    latent = explainer.encode(images)
-    with torch.no_grad():
-        ends = explainer.generator.film(latent.z1, latent.z2, ENDS.to(explainer.device))
-    return transfer(images, ends[1], ends[0])
-
-
-def _joined(parts: Iterable[Tensor]) -> Tensor:
-    return torch.cat([torch.empty(0), *(part.cpu() for part in parts)])
-
-
-def _batches(rows: Rows, at_once: int) -> Iterator[Rows]:
-    for start in range(0, len(rows), at_once):
-        yield rows[start : start + at_once]
 
 
 def _text(value: Tensor) -> str:

@@ -1,8 +1,10 @@
-"""Does the score fall when the pixels with most evidence are replaced?"""
+"""Do the maps say what the classifier does? Completeness, deletion, and a classifier drawn anew."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from medxgan.evaluate.columns import Columns, Rows
 from medxgan.evaluate.draws import drawn_for
@@ -10,13 +12,30 @@ from medxgan.evaluate.explained import Explained
 from medxgan.evaluate.maps import Maps
 from medxgan.evaluate.task import Task
 from medxgan.explain import scores
-from medxgan.metrics.faithfulness import FRACTIONS, deletion_beyond_chance
+from medxgan.metrics.faithfulness import FRACTIONS, completeness_error, deletion_beyond_chance
 from medxgan.metrics.smoothing import smooth
+from medxgan.metrics.stability import rank_similarity
 
+COMPLETE_METHODS = ("lig", "lig-published")
 FILLINGS = ("counterfactual", "blur")
 SHARES = tuple(map(str, FRACTIONS))
 BLUR = 8
 """The image is blurred by this part of its side: a lesion is no longer to be seen."""
+
+
+def completeness_columns(maps: Mapping[str, Tensor], probabilities: Tensor) -> Columns:
+    """By what share do attributions along the film miss the change of the score?
+
+    Args:
+        maps: method -> evidence ``[N, C, H, W]``; those of ``COMPLETE_METHODS`` are measured.
+        probabilities: C from the negative to the positive end, ``[T, N]``.
+    """
+    start, end = probabilities[0].cpu(), probabilities[-1].cpu()
+    return {
+        ("completeness", method, "mean"): completeness_error(maps[method], start, end)
+        for method in COMPLETE_METHODS
+        if method in maps
+    }
 
 
 def deletion_columns(task: Task, rows: Rows, explained: Explained, maps: Maps) -> Columns:
@@ -39,3 +58,19 @@ def deletion_columns(task: Task, rows: Rows, explained: Explained, maps: Maps) -
             for share, values in zip(SHARES, falls, strict=True):
                 columns["deletion", method, filling, share] = values
     return columns
+
+
+def sanity_columns(maps: Maps, redrawn: Maps) -> Columns:
+    """Rank correlation of each map with that of the classifier drawn anew; near 0 is good.
+
+    The sanity check of Adebayo et al. 2018 (arXiv 1810.03292). The film is that of the trained
+    classifier. NaN where a map failed or is constant: that it resembles nothing is no merit.
+
+    Args:
+        maps: of N images.
+        redrawn: of the same images, by the classifier drawn anew.
+    """
+    return {
+        ("sanity", method): rank_similarity(maps.heat[method], heat)
+        for method, heat in redrawn.heat.items()
+    }

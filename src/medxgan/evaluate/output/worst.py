@@ -8,8 +8,7 @@ import torch
 from medxgan.data import Dataset
 from medxgan.evaluate.columns import Place
 from medxgan.evaluate.evaluation import Evaluation
-from medxgan.evaluate.explained import explain_positives
-from medxgan.explain import scores
+from medxgan.explain.counterfactual import transfer
 from medxgan.explain.traversal import FRAMES, even_strengths
 from medxgan.explainer import Explainer
 from medxgan.report.evaluation_sheet import Case
@@ -17,6 +16,13 @@ from medxgan.types import Explanation, Latent
 
 GAP: Place = ("reconstruction", "prediction_mae")
 FIRST_CHOICE = "difference"
+SCORES = {
+    "image": "image",
+    "reconstruction": "film_end",
+    "counterfactual": "film_start",
+    "transferred": "transferred",
+}
+"""Score of an explanation -> column of that probability."""
 
 
 def ordering_method(evaluation: Evaluation) -> str | None:
@@ -57,7 +63,7 @@ def worst_first(evaluation: Evaluation) -> list[int]:
 def worst_cases(
     evaluation: Evaluation, explainer: Explainer, data: Dataset, count: int
 ) -> list[Case]:
-    """The ``count`` worst explanations, the worst first, made once more for their pictures."""
+    """The ``count`` worst explanations, the worst first, drawn from the measured codes."""
     chosen = worst_first(evaluation)[:count]
     if not chosen:
         return []
@@ -84,37 +90,39 @@ def _precision(evaluation: Evaluation) -> list[float]:
 def _explanations(
     evaluation: Evaluation, explainer: Explainer, data: Dataset, chosen: list[int]
 ) -> list[Explanation]:
-    rows = evaluation.rows[np.asarray(chosen)]
+    """Pictures anew, from the measured codes; scores and statuses as they were measured."""
+    numbers = np.asarray(chosen)
+    rows = evaluation.rows[numbers]
     images = data.images(rows)
     masks, known = data.mask_images(rows)
-    explained = explain_positives(explainer, images, FRAMES - 1)
-    score = scores.probability(explainer.classifier, explainer.target)
-    before = scores.evaluate(score, images.to(explainer.device)).tolist()
-    film = explained.probabilities.cpu()
-    frames = explained.path.cpu()
+    latent = Latent(evaluation.latent.z1[numbers], evaluation.latent.z2[numbers])
+    strengths = even_strengths(FRAMES)
+    with torch.no_grad():
+        film = explainer.generator.film(
+            *(part.to(explainer.device) for part in (latent.z1, latent.z2, strengths))
+        )
+    frames = film.cpu()
+    transferred = transfer(images, frames[-1], frames[0])
+    scores = {
+        name: evaluation.columns["probability", asked][numbers].tolist()
+        for name, asked in SCORES.items()
+    }
     return [
         Explanation(
             name=str(data.names[row]),
             image=images[at],
             reconstruction=frames[-1, at],
             counterfactual=frames[0, at],
-            transferred=explained.transferred[at].cpu(),
+            transferred=transferred[at],
             frames=frames[:, at],
-            strengths=even_strengths(FRAMES),
-            probabilities=film[:, at],
+            strengths=strengths,
+            probabilities=evaluation.films[number],
             difference=frames[-1, at] - frames[0, at],
             attributions={},
-            latent=Latent(
-                explained.latent.z1[at : at + 1].cpu(), explained.latent.z2[at : at + 1].cpu()
-            ),
+            latent=Latent(latent.z1[at : at + 1], latent.z2[at : at + 1]),
             target=explainer.target,
             target_name=explainer.bundle.target_name,
-            scores={
-                "image": before[at],
-                "reconstruction": float(film[-1, at]),
-                "counterfactual": float(film[0, at]),
-                "transferred": float(explained.transferred_score[at]),
-            },
+            scores={name: values[at] for name, values in scores.items()},
             alternatives=images.new_empty(0, *images.shape[1:]),
             alternative_scores=images.new_empty(0),
             status=evaluation.statuses[number],

@@ -17,7 +17,12 @@ SIZE = 16
 def spec(channels: int = 1, output: str = "binary_logit") -> ClassifierSpec:
     names = ("value",) if output == "value" else ("healthy", "ill")
     return ClassifierSpec(
-        channels=channels, size=SIZE, output=output, class_names=names, intensity_range=(-1, 1)
+        channels=channels,
+        size=SIZE,
+        output=output,
+        class_names=names,
+        intensity_range=(-1, 1),
+        value_range=(0, 1) if output == "value" else None,
     )
 
 

@@ -219,7 +219,8 @@ def test_answers_are_kept_of_functions_only():
     ],
 )
 def test_every_output_can_be_had_of_a_function(images, output, names, rows):
-    spec = ClassifierSpec(size=8, output=output, class_names=names)
+    value_range = (0, 4) if output == "value" else None
+    spec = ClassifierSpec(size=8, output=output, class_names=names, value_range=value_range)
     assert BlackBox(rows, spec)(images).shape == (5, len(names))
 
 

@@ -14,6 +14,7 @@ from medxgan.classifiers import (
     save_classifier,
 )
 from medxgan.classifiers.augmentation import augment, blur, jitter, move
+from medxgan.classifiers.objectives import ClassObjective
 from medxgan.classifiers.pupil import class_weights, move_towards
 from medxgan.classifiers.temperature import best_temperature, divide_last_layer
 from medxgan.errors import ClassifierError, DataError
@@ -208,8 +209,14 @@ def test_unequal_classes_and_an_odd_rest_are_trained_on():
 
 def validation_losses(monkeypatch, losses):
     """Let the validation find these losses, epoch after epoch."""
-    queue = iter(losses)
-    monkeypatch.setattr(fit, "balanced_loss", lambda *_: torch.tensor(next(queue)))
+    queue, learned = iter(losses), ClassObjective.loss
+
+    def loss(objective, rows, truth):
+        if rows.requires_grad:
+            return learned(objective, rows, truth)
+        return torch.tensor(next(queue))
+
+    monkeypatch.setattr(ClassObjective, "loss", loss)
 
 
 def test_training_stops_when_patience_ends_and_keeps_the_best_epoch(monkeypatch):
@@ -258,8 +265,8 @@ def test_a_learning_rate_that_is_not_positive_is_refused(rate):
 
 
 def test_an_output_that_cannot_be_fitted_is_refused():
-    spec = ClassifierSpec(size=16, output="value", class_names=("grade",))
-    with pytest.raises(ClassifierError, match="for output logits or binary_logit, got 'value'"):
+    spec = ClassifierSpec(size=16, output="multilabel_logits", class_names=("effusion",))
+    with pytest.raises(ClassifierError, match="or value, got 'multilabel_logits'"):
         fitted(spec=spec)
 
 

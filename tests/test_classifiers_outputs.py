@@ -18,7 +18,8 @@ THREE = ("normal", "bacterial", "viral")
 
 
 def spec_of(output, names):
-    return ClassifierSpec(size=8, output=output, class_names=names)
+    value_range = (0, 4) if output == "value" else None
+    return ClassifierSpec(size=8, output=output, class_names=names, value_range=value_range)
 
 
 @pytest.fixture

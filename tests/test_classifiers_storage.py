@@ -269,7 +269,7 @@ def test_a_function_has_no_use_for_weights(tmp_path, model_file):
 
 
 def test_a_factory_in_an_installed_package_is_called():
-    spec = ClassifierSpec(size=8, output="value", class_names=("mean",))
+    spec = ClassifierSpec(size=8, output="binary_logit", class_names=("dark", "bright"))
     with pytest.raises(ClassifierError, match=r"must return \[2, 1\] for 2 images"):
         load_classifier("torch.nn:Flatten", spec=spec)
 

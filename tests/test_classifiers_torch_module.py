@@ -41,7 +41,11 @@ def test_it_is_a_classifier_of_the_package():
 
 def test_intensities_are_mapped_to_the_models_range():
     spec = ClassifierSpec(
-        size=8, output="value", class_names=("mean",), intensity_range=(0.0, 255.0)
+        size=8,
+        output="value",
+        class_names=("mean",),
+        intensity_range=(0.0, 255.0),
+        value_range=(0.0, 255.0),
     )
     classifier = TorchClassifier(Applied(lambda x: x.mean((1, 2, 3))), spec)
     images = torch.stack([torch.full((1, 8, 8), level) for level in (-1.0, 0.0, 1.0)])

@@ -27,10 +27,12 @@ from medxgan.networks.published import PublishedGenerator
 from medxgan.packing import fill, pack, read_tensors
 from medxgan.stored_classifier import (
     ClassifierRecord,
+    at_recorded_threshold,
     classifier_tensors,
     is_recorded,
     record_classifier,
     restore_classifier,
+    with_its_surrogate,
 )
 from medxgan.style_bundle import (
     STYLE_FORMAT,
@@ -241,12 +243,13 @@ def load_bundle(folder: Path, classifier: TorchClassifier | None = None) -> Bund
 
     Args:
         folder: with the manifest and the weights.
-        classifier: the explained model, where the bundle does not hold it; one of the method
-            ``stylegan`` has no use for it.
+        classifier: the explained model, where the bundle does not hold it, or the one that the
+            bundle's surrogate stands for; one of the method ``stylegan`` has no use for it.
 
     Raises:
         BundleError: files are damaged or newer, the classifier is needed and was not given, or is
             another one than the bundle was trained for.
+        ClassifierError: the bundle's surrogate stands for another model than the one given.
     """
     manifest = read_manifest(folder)
     tensors = read_tensors(folder / WEIGHTS_NAME)
@@ -262,7 +265,10 @@ def load_bundle(folder: Path, classifier: TorchClassifier | None = None) -> Bund
         fill(encoder, tensors, "encoder", folder)
     if classifier is None:
         classifier = restore_classifier(manifest.classifier, tensors, "classifier", folder)
-    elif not is_recorded(manifest.classifier, classifier):
+    else:
+        classifier = at_recorded_threshold(manifest.classifier, classifier)
+        classifier = with_its_surrogate(manifest.classifier, classifier, tensors, folder)
+    if not is_recorded(manifest.classifier, classifier):
         raise BundleError(
             f"{folder} explains the classifier {manifest.classifier.fingerprint[:12]}, "
             f"got {classifier.fingerprint[:12]}; give the classifier that it was trained for, "

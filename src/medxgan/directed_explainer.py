@@ -1,6 +1,7 @@
 """Explanations by a direction in a style-based generator: for any model, gradients or not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,12 +9,16 @@ from torch import Tensor
 from medxgan.bundle import Bundle, Manifest, Thresholds
 from medxgan.config import NetworkSettings
 from medxgan.direction_file import FittedDirection
-from medxgan.explain.direction import CodeFrame, frame_of
-from medxgan.explain.settings import ExplainSettings
-from medxgan.explain.steering import reach_along, steer
-from medxgan.explainer import Explainer
-from medxgan.fitting_direction import FARTHEST, drawer, evidence_for, wanted_evidence
+from medxgan.errors import ConfigError, DataError
+from medxgan.explain.scores import evaluate
+from medxgan.explain.series import Series, answers_of, draw_levels, evidence_for
+from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
+from medxgan.explain.steering import Goal, Moved, drawn, find_moves
+from medxgan.explain.traversal import FRAMES
+from medxgan.explainer import IMAGES_AT_ONCE, Explainer
+from medxgan.fitting_direction import directed, evidence_of, other_side
 from medxgan.networks.directed import DirectedGenerator
+from medxgan.networks.stylegan_statistics import CodeStatistics
 from medxgan.style_bundle import StyleBundle
 from medxgan.style_inversion import refine_codes
 from medxgan.types import Latent
@@ -25,41 +30,43 @@ class DirectedExplainer(Explainer):
     The codes of an image are z1, the place of its negative end in the coordinates of the prior, and
     z2, the move from there to its positive end; see ``DirectedGenerator``. A positive image is
     moved down to its negative end, a negative one up to its positive end: along the fitted
-    direction as far as the answer needs, and where that is not enough, along directions of its own.
+    direction as far as the answer needs, and where that is not enough, in directions of its own.
 
     Attributes:
-        direction: the fitted direction.
-        local: always take directions of the image's own.
+        common: follow the fitted direction?
+        local: take directions of the image's own, where that one does not get there?
     """
+
+    generator: DirectedGenerator
 
     def __init__(
         self, style: StyleBundle, direction: FittedDirection, device: torch.device
     ) -> None:
-        frame = frame_of(style.statistics.mean, style.statistics.covariance)
-        generator = DirectedGenerator(style.generator, frame.mean, frame.axes)
+        generator = directed(style, direction.direction)
+        layers = generator.generator.layers if style.manifest.network.encoder_space == "w+" else 1
         super().__init__(
             Bundle(
-                _manifest(style, direction, len(frame.axes)),
-                generator.eval().requires_grad_(False),
+                _manifest(style, direction, layers),
+                generator,
                 None,
                 direction.classifier,
                 direction.oracle,
             ),
             device,
         )
-        self.direction = direction
         self.inversion_steps = 0
-        self.local = False
+        self.common = self.local = True
         self._style_encoder = style.encoder.to(device)
-        self._style = style
-        self._frame = frame.to(device)
-        self._step = direction.step.to(device)
+        self._statistics = CodeStatistics(
+            style.statistics.mean.to(device), style.statistics.covariance.to(device)
+        )
+        self._layers = layers
 
     @property
     def encoder(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """E(x): images ``[N, C, H, W]`` in [-1, 1] -> z1 ``[N, k]`` (W+: ``[N, L k]``), z2.
+        """E(x): images ``[N, C, H, W]`` in [-1, 1] -> z1 ``[N, d]`` (W+: ``[N, L d]``), z2.
 
-        z2 ``[N, k]`` is exactly 0 where the model calls the image negative.
+        z2 ``[N, d]`` is exactly 0 where the model calls the image negative.
         """
 
         def codes(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,111 +76,172 @@ class DirectedExplainer(Explainer):
         return codes
 
     def sample_codes(self, n: int, positive: bool, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Codes of images from the prior, seen from their negative ends: z1, z2 ``[n, k]``.
+        """Codes of images from the prior, seen from their negative ends: z1, z2.
 
         Each is moved to where the model's answer is no, and z2 leads from there to where it is yes;
         it is zero unless ``positive``. The same seed gives the same z1 for both classes.
         """
-        random = torch.Generator().manual_seed(seed)
-        z = torch.randn(n, self._style.generator.code, generator=random).to(self.device)
-        with torch.no_grad():
-            codes = self._style.generator.map(z)
+        z1 = self.generator.sample(n, seed).repeat(1, self._layers)
         everywhere = torch.ones(n, dtype=torch.bool, device=self.device)
-        down, up = self._move(codes, everywhere), self._move(codes, ~everywhere)
-        z1 = self._frame.coordinates(codes) + down
-        return z1, (up - down) * float(positive)
+        down = self._move(z1, other_side(everywhere)).z2
+        z1 = self._moved(z1, down)
+        if not positive:
+            return z1, torch.zeros_like(down)
+        return z1, self.sample_pathology(z1)
+
+    def sample_pathology(self, z1: Tensor, seed: int = 0) -> Tensor:
+        """The moves that make images at z1 positive; each has one, whatever the seed."""
+        negative = torch.zeros(len(z1), dtype=torch.bool, device=self.device)
+        return self._move(z1, other_side(negative)).z2
 
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
         """Codes of images ``[N, C, H, W]``: the negative end, and the move from it to the image.
 
-        z2 is 0 where the model calls the image negative.
+        z2 is 0 where the model calls the image negative. A cold start is the mean of the prior.
         """
-        codes = self._encode(images, settings.refine or self.inversion_steps)
+        z1 = self.locate(images, settings)
         positive = self._scores(images) >= 0.5
-        flat = codes.flatten(1)
-        layers = codes.view(len(codes), -1, self._style.generator.code)
-        places = self._frame.coordinates(layers).flatten(1)
-        move = torch.zeros_like(places[:, : len(self._step)])
+        down = torch.zeros_like(z1[:, : len(self.generator.axes)])
         if positive.any():
-            move[positive] = self._move(flat[positive], positive[positive])
-        layers_in = places.shape[1] // move.shape[1]
-        return Latent(places + move.repeat(1, layers_in), -move)
+            down[positive] = self._move(z1[positive], other_side(positive[positive])).z2
+        return Latent(self._moved(z1, down), -down)
+
+    def locate(self, images: Tensor, settings: ExplainSettings) -> Tensor:
+        """Where images ``[N, C, H, W]`` are in the prior's coordinates, not moved: z1."""
+        with torch.no_grad():
+            start: Tensor = self._style_encoder(images)
+        if settings.start == "cold":
+            start = self._statistics.mean.expand_as(start)
+        codes = refine_codes(
+            self.generator.generator,
+            images,
+            start,
+            settings.refine or self.inversion_steps,
+            statistics=self._statistics,
+        )
+        return self.generator.places(codes)
+
+    def toward(
+        self,
+        images: Tensor,
+        answer: float,
+        *,
+        frames: int = FRAMES,
+        names: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> list[Series]:
+        """What would this answer look like? Series of images to it, and to its mirror.
+
+        Args:
+            images: ``[N, C, H, W]`` in [-1, 1].
+            answer: of the model, between 0 and 1, or a value in its range. The series begins at
+                the mirrored one (0.1 for 0.9), and at the image's own where that is the same.
+            frames: of each series, at least 2; their evidence is evenly spaced.
+            names: of the images; numbers where None.
+            settings: ``refine`` and ``start`` of ``ExplainSettings``.
+
+        Raises:
+            ConfigError: no such answer or setting, or fewer than 2 frames.
+            DataError: images of another shape, or not finite; not one name for each.
+        """
+        chosen = make_settings(DEFAULT_METHODS, settings | {"frames": frames})
+        end = evidence_for(answer, self.spec)
+        images = self._checked(images)
+        names = list(names or [f"image-{number}" for number in range(1, len(images) + 1)])
+        if len(names) != len(images):
+            raise DataError(f"{len(images)} images need {len(images)} names, got {len(names)}")
+        found: list[Series] = []
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            part = slice(start, start + IMAGES_AT_ONCE)
+            found += self._series(images[part].to(self.device), end, chosen, names[part])
+        return found
+
+    def _series(
+        self, images: Tensor, end: float, settings: ExplainSettings, names: Sequence[str]
+    ) -> list[Series]:
+        z1 = self.locate(images, settings)
+        levels = draw_levels(
+            self.generator,
+            evidence_of(self.classifier, self.target),
+            z1,
+            end,
+            settings.frames,
+            common=self.common,
+            local=self.local,
+        )
+        redrawn = torch.cat(drawn(self.generator, z1, torch.zeros_like(levels.z2[:, 0])))
+        answers, of_images, of_redrawn = (
+            evaluate(lambda part: self.classifier(part)[:, self.target], asked)
+            for asked in (levels.frames, images, redrawn)
+        )
+        wanted = answers_of(levels.evidence, self.spec)
+        cpu = torch.device("cpu")
+        return [
+            Series(
+                name=str(name),
+                image=images[i].to(cpu),
+                reconstruction=redrawn[i].to(cpu),
+                frames=levels.frames[i].to(cpu),
+                wanted=wanted[i].to(cpu),
+                answers=answers[i].to(cpu),
+                reached=levels.reached[i].to(cpu),
+                own=(float(of_images[i]), float(of_redrawn[i])),
+                target_name=self.bundle.target_name,
+            )
+            for i, name in enumerate(names)
+        ]
 
     def _positive_end(
         self, inverted: Latent, positive: Tensor, seed: int
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """As of any explainer; a negative image is moved along the direction, and on its own."""
+        """As of any explainer, but a negative image is moved itself, and has no alternatives."""
         z2 = inverted.z2.clone()
-        channels, size = self.spec.channels, self.spec.size
-        alternatives = [torch.empty(0, channels, size, size)] * len(z2)
-        alternative_scores = [torch.empty(0)] * len(z2)
-        rows = torch.nonzero(~positive).flatten()
-        if len(rows) > 0:
-            codes = self._codes(inverted.z1[rows])
-            z2[rows] = self._move(codes, positive[rows])
-        return z2, alternatives, alternative_scores
+        if not positive.all():
+            z2[~positive] = self._move(inverted.z1[~positive], other_side(positive[~positive])).z2
+        none = torch.empty(0, self.spec.channels, self.spec.size, self.spec.size)
+        return z2, [none] * len(z2), [torch.empty(0)] * len(z2)
 
-    def _encode(self, images: Tensor, steps: int) -> Tensor:
-        """w ``[N, d]``, or ``[N, L, d]``, by the encoder, refined in ``steps``."""
-        with torch.no_grad():
-            start: Tensor = self._style_encoder(images)
-        return refine_codes(self._style.generator, images, start, steps)
+    def _move(self, z1: Tensor, goal: Goal) -> Moved:
+        return find_moves(
+            self.generator,
+            evidence_of(self.classifier, self.target),
+            z1,
+            goal,
+            self.generator.direction,
+            common=self.common,
+            local=self.local,
+        )
 
-    def _codes(self, places: Tensor) -> Tensor:
-        """z1 ``[N, L k]`` -> w ``[N, L d]``."""
-        layers = places.unflatten(1, (-1, len(self._step)))
-        return (self._frame.mean + self._frame.offsets(layers)).flatten(1)
+    def _moved(self, z1: Tensor, z2: Tensor) -> Tensor:
+        return z1 + z2.repeat(1, self._layers)
 
-    def _move(self, codes: Tensor, positive: Tensor) -> Tensor:
-        """Moves ``[N, k]`` that take codes ``[N, L d]`` to the other side than they are called.
-
-        Zero where the answer is that of the other side already.
-        """
-        layers = codes.shape[1] // self._style.generator.code
-        frame = CodeFrame(self._frame.mean.repeat(layers), self._frame.axes.repeat(1, layers))
-        draw, evidence = drawer(self._style, self.device), self._evidence
-        wanted = wanted_evidence(positive)
-
-        def is_left(moves: Tensor) -> Tensor:
-            now = evidence(draw(codes + frame.offsets(moves)))
-            return torch.where(positive, now > wanted, now < wanted)
-
-        moves = torch.zeros(len(codes), len(self._step), device=self.device)
-        left = is_left(moves)
-        if not self.local and left.any():
-            strengths = reach_along(
-                draw,
-                evidence,
-                codes[left],
-                wanted[left],
-                frame.offsets(self._step),
-                farthest=FARTHEST,
+    def _check_target(self, target: int | str | None) -> None:
+        if target is None:
+            return
+        index = self.spec.target_index(target)
+        if index != self.target:
+            raise ConfigError(
+                f"this direction is for '{self.bundle.target_name}', got "
+                f"'{self.spec.class_names[index]}'; fit one for it with medxgan fit-direction "
+                "--target, or choose another with --direction"
             )
-            moves[left] = strengths[:, None] * self._step
-            left = is_left(moves)
-        if left.any():
-            steered = steer(draw, evidence, codes[left], wanted[left], frame, fallback=self._step)
-            moves[left] = frame.coordinates(steered.codes - codes[left] + frame.mean)
-        return moves
-
-    def _evidence(self, images: Tensor) -> Tensor:
-        return evidence_for(self.classifier, self.target)(images)
 
 
-def _manifest(style: StyleBundle, direction: FittedDirection, axes: int) -> Manifest:
+def _manifest(style: StyleBundle, direction: FittedDirection, layers: int) -> Manifest:
     """What generator and direction say of themselves, in the words of every other bundle."""
     drawn, fitted = style.manifest, direction.manifest
+    code = drawn.network.code
     return Manifest(
         name=f"{drawn.name}, direction {fitted.name}",
         method="stylegan",
         target=fitted.target,
-        network=NetworkSettings(structure_code=axes, pathology_code=axes),
+        network=NetworkSettings(structure_code=layers * code, pathology_code=code),
         classifier=fitted.classifier,
         oracle=fitted.oracle,
         thresholds=Thresholds(
             reconstruction_error=drawn.thresholds.reconstruction_error,
             prediction_gap=fitted.prediction_gap,
-            structure_length=drawn.thresholds.code_distance,
+            structure_length=max(drawn.thresholds.code_distance, fitted.code_length),
             pathology_length=fitted.step_length,
             images=drawn.thresholds.images,
             quantile=drawn.thresholds.quantile,

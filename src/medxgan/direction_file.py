@@ -6,6 +6,7 @@ safetensors. One style-based generator serves many models, a direction serves on
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -16,10 +17,11 @@ from torch import Tensor
 from medxgan.atomic import atomic_file
 from medxgan.bundle import WEIGHTS_NAME as BUNDLE_WEIGHTS
 from medxgan.classifiers import TorchClassifier
-from medxgan.errors import BundleError, nearest
+from medxgan.errors import BundleError, ConfigError, nearest
 from medxgan.packing import read_tensors
 from medxgan.stored_classifier import (
     ClassifierRecord,
+    at_recorded_threshold,
     classifier_tensors,
     is_recorded,
     restore_classifier,
@@ -29,6 +31,8 @@ FOLDER = "directions"
 MANIFEST_NAME = "direction.json"
 WEIGHTS_NAME = "direction.safetensors"
 DIRECTION_FORMAT = 1
+VECTORS = ("weights", "direction")
+UNUSUAL = re.compile(r"[^A-Za-z0-9_.-]+")
 
 Kind = Literal["linear", "logistic"]
 
@@ -46,7 +50,8 @@ class DirectionManifest(BaseModel):
         generator: fingerprint of the style-based generator that it was fitted in.
         prediction_gap: largest trusted distance between the predictions of an image and its
             reconstruction, from held-out samples.
-        step_length: largest trusted move along the direction, root mean square of coordinates.
+        code_length: largest trusted code of an end of a film, root mean square of coordinates.
+        step_length: largest trusted move from one end to the other, likewise.
         fit: how it was fitted, and what it explains of held-out samples, beside random directions.
         generator_version: version of this program that wrote it.
     """
@@ -61,9 +66,15 @@ class DirectionManifest(BaseModel):
     oracle: ClassifierRecord | None = None
     generator: str
     prediction_gap: float = Field(ge=0)
+    code_length: float = Field(ge=0)
     step_length: float = Field(ge=0)
     fit: dict[str, Any]
     generator_version: str
+
+    @property
+    def target_name(self) -> str:
+        """Name of the explained class."""
+        return self.classifier.spec.class_names[self.target]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -80,18 +91,16 @@ class FittedDirection(NamedTuple):
 
     Attributes:
         manifest: what it says of itself.
-        weights: of the regression, in coordinates, ``[k]``: they predict the evidence.
-        step: unit vector in coordinates ``[k]``: raises the evidence for the least change of the
-            image, on average over the prior.
-        intercept: of the regression.
+        weights: of the regression, in coordinates, ``[d]``: the evidence rises along them.
+        direction: of length 1 in coordinates, ``[d]``: raises it for the least change of the image,
+            on average over the prior.
         classifier: the explained model.
         oracle: an independent one, or None.
     """
 
     manifest: DirectionManifest
     weights: Tensor
-    step: Tensor
-    intercept: float
+    direction: Tensor
     classifier: TorchClassifier
     oracle: TorchClassifier | None
 
@@ -103,8 +112,7 @@ def save_direction(folder: Path, direction: FittedDirection) -> None:
         OutputError: the folder cannot be written.
     """
     manifest = direction.manifest
-    tensors = {"weights": direction.weights, "step": direction.step}
-    tensors |= {"intercept": direction.weights.new_tensor([direction.intercept])}
+    tensors = {name: getattr(direction, name) for name in VECTORS}
     for part, classifier, record in (
         ("classifier", direction.classifier, manifest.classifier),
         ("oracle", direction.oracle, manifest.oracle),
@@ -116,6 +124,46 @@ def save_direction(folder: Path, direction: FittedDirection) -> None:
         file.write(to_safetensors(tensors))
     with atomic_file(folder / MANIFEST_NAME) as file:
         file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
+
+
+def direction_name(source: str, target: str | None = None) -> str:
+    """A name from where the model came from, and from the class that was asked for.
+
+    >>> direction_name("models/chest net.onnx"), direction_name("my.module:predict", "tumour")
+    ('chest-net', 'predict-tumour')
+    """
+    stem = source.rsplit(":", 1)[-1] if ":" in source else Path(source).stem
+    words = stem if target is None else f"{stem}-{target}"
+    return UNUSUAL.sub("-", words).strip("-.") or "direction"
+
+
+def check_name(name: str) -> str:
+    """The name of a direction, if a folder can have it.
+
+    Raises:
+        ConfigError: it has other characters than letters, digits, dot, hyphen and underscore.
+    """
+    if UNUSUAL.search(name) or name.strip("-.") != name or not name:
+        raise ConfigError(
+            f"a direction's name takes letters, digits, dots, hyphens and underscores, got '{name}'"
+        )
+    return name
+
+
+def check_free(folder: Path, classifier: TorchClassifier, target: int) -> None:
+    """Refuse to write over a direction for another model or class.
+
+    Raises:
+        ConfigError: there is one in the folder.
+    """
+    if not (folder / MANIFEST_NAME).is_file():
+        return
+    there = read_direction_manifest(folder)
+    if there.target != target or not is_recorded(there.classifier, classifier):
+        raise ConfigError(
+            f"{folder} holds a direction for '{there.target_name}' of the model "
+            f"{there.classifier.fingerprint[:12]}; choose another name with --name"
+        )
 
 
 def generator_fingerprint(bundle: Path) -> str:
@@ -154,8 +202,8 @@ def find_direction(bundle: Path, name: str | None) -> Path:
             return bundle / FOLDER / known[0]
         if not known:
             raise BundleError(
-                f"{bundle} holds a style-based generator and no direction for a model yet; fit one "
-                f"first: medxgan fit-direction {bundle} --classifier FILE"
+                f"{bundle} holds a style-based generator and no direction for a model yet; fit a "
+                f"direction first: medxgan fit-direction {bundle} --classifier FILE"
             )
         raise BundleError(
             f"{bundle} has several directions; choose one with --direction: {', '.join(known)}"
@@ -176,35 +224,33 @@ def find_direction(bundle: Path, name: str | None) -> Path:
 
 
 def load_direction(
-    folder: Path, generator: str, classifier: TorchClassifier | None = None
+    folder: Path, generator: str, dimensions: int, classifier: TorchClassifier | None = None
 ) -> FittedDirection:
     """Read a direction.
 
     Args:
         folder: with ``direction.json``.
         generator: fingerprint of the style-based generator that it is to be used with.
+        dimensions: of its w.
         classifier: the explained model, where the direction does not hold it.
 
     Raises:
         BundleError: files are damaged or newer; it was fitted in another generator or for another
             model; the model is needed and was not given.
     """
-    manifest = _read_manifest(folder)
+    manifest = read_direction_manifest(folder)
     if manifest.generator != generator:
         raise BundleError(
             f"the direction in {folder} was fitted in another generator "
             f"({manifest.generator[:12]}) than this bundle's ({generator[:12]}); fit it anew with "
             "medxgan fit-direction"
         )
-    tensors = read_tensors(folder / WEIGHTS_NAME)
-    missing = {"weights", "step", "intercept"} - tensors.keys()
-    if missing:
-        raise BundleError(
-            f"{folder / WEIGHTS_NAME} has no {', '.join(sorted(missing))}; fit the direction anew"
-        )
+    tensors = _read_tensors(folder / WEIGHTS_NAME, dimensions)
     if classifier is None:
         classifier = restore_classifier(manifest.classifier, tensors, "classifier", folder)
-    elif not is_recorded(manifest.classifier, classifier):
+    else:
+        classifier = at_recorded_threshold(manifest.classifier, classifier)
+    if not is_recorded(manifest.classifier, classifier):
         raise BundleError(
             f"the direction in {folder} explains the model {manifest.classifier.fingerprint[:12]}, "
             f"got {classifier.fingerprint[:12]}; give that model, or fit a direction for this one "
@@ -213,17 +259,30 @@ def load_direction(
     oracle = None
     if manifest.oracle is not None and manifest.oracle.included:
         oracle = restore_classifier(manifest.oracle, tensors, "oracle", folder)
-    return FittedDirection(
-        manifest,
-        tensors["weights"],
-        tensors["step"],
-        float(tensors["intercept"]),
-        classifier,
-        oracle,
-    )
+    return FittedDirection(manifest, tensors["weights"], tensors["direction"], classifier, oracle)
 
 
-def _read_manifest(folder: Path) -> DirectionManifest:
+def _read_tensors(path: Path, dimensions: int) -> dict[str, Tensor]:
+    try:
+        tensors = read_tensors(path)
+    except BundleError:
+        raise BundleError(f"{path} cannot be read; fit the direction anew") from None
+    for name in VECTORS:
+        vector = tensors.get(name)
+        if vector is None or vector.shape != (dimensions,) or not bool(vector.isfinite().all()):
+            raise BundleError(
+                f"{path} is damaged: it must hold {dimensions} finite numbers called '{name}'; fit "
+                "the direction anew"
+            )
+    return tensors
+
+
+def read_direction_manifest(folder: Path) -> DirectionManifest:
+    """Read and check ``direction.json``.
+
+    Raises:
+        BundleError: it is unreadable, damaged, or newer than this program.
+    """
     path = folder / MANIFEST_NAME
     try:
         content = json.loads(path.read_text("utf-8"))

@@ -16,7 +16,7 @@ from medxgan.data.images import is_image
 from medxgan.errors import ConfigError, DataError
 from medxgan.explain.attribution import attributions
 from medxgan.explain.counterfactual import plausible_positives, transfer
-from medxgan.explain.scores import evaluate, probability
+from medxgan.explain.scores import answers, evaluate, probability
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
 from medxgan.explain.traversal import even_strengths, film
 from medxgan.explain.trust import judge
@@ -29,6 +29,7 @@ from medxgan.inversion import (
     refine,
 )
 from medxgan.report import render_report, write_report
+from medxgan.surrogate_notes import surrogate_notes
 from medxgan.types import ClassifierSpec, Explanation, Generator, Latent
 
 IMAGES_AT_ONCE = 32
@@ -53,11 +54,12 @@ class Explainer:
 
     Attributes:
         bundle: what the bundle says of itself.
-        classifier: the explained model.
+        classifier: the explained model; a ``WithSurrogate`` where its gradients are lent.
         oracle: an independent classifier, for judging; None where the bundle has none.
         generator: G(z1 ``[N, d1]``, z2 ``[N, d2]``) -> images ``[N, C, H, W]`` in [-1, 1].
         device: where it computes.
         target: index of the explained class.
+        notes: what every reader of its explanations must know; usually nothing.
         inversion_steps: steps of the published objective in ``encode``, and in ``explain`` where
             ``refine`` is not given: 0 after an encoder, 5000 from a cold start without one.
     """
@@ -70,6 +72,7 @@ class Explainer:
         self.generator: Generator = bundle.generator.to(device)
         self._encoder = bundle.encoder.to(device) if bundle.encoder is not None else None
         self.target = bundle.manifest.target
+        self.notes = surrogate_notes(self.classifier, bundle.manifest.target_name)
         self.inversion_steps = 0 if self._encoder is not None else PUBLISHED_STEPS
 
     @property
@@ -117,6 +120,10 @@ class Explainer:
         z1 = torch.randn(n, network.structure_code, generator=random)
         z2 = torch.randn(n, network.pathology_code, generator=random) * float(positive)
         return z1.to(self.device), z2.to(self.device)
+
+    def sample_pathology(self, z1: Tensor, seed: int = 0) -> Tensor:
+        """Codes z2 ``[n, d2]`` from the prior that make structures z1 ``[n, d1]`` positive."""
+        return self.sample_codes(len(z1), positive=True, seed=seed)[1]
 
     def explain(
         self,
@@ -226,7 +233,6 @@ class Explainer:
         masks: Sequence[Tensor | None],
     ) -> list[Explanation]:
         images = images.to(self.device)
-        score = probability(self.classifier, self.target)
         inverted = self.invert(images, settings)
         positive = self._scores(images) >= 0.5
         strength_z2, alternatives, alternative_scores = self._positive_end(
@@ -255,13 +261,16 @@ class Explainer:
             path=path,
             n_steps=settings.steps,
         )
-        scores = {
-            "image": evaluate(score, images),
-            "reconstruction": evaluate(score, reconstruction),
-            "counterfactual": evaluate(score, counterfactual),
-            "transferred": evaluate(score, transferred),
+        answered = {
+            "image": answers(self.classifier, images),
+            "reconstruction": answers(self.classifier, reconstruction),
+            "counterfactual": answers(self.classifier, counterfactual),
+            "transferred": answers(self.classifier, transferred),
         }
-        statuses = judge(images, reconstruction, inverted, scores, self.bundle.thresholds)
+        scores = {part: self.spec.score(rows, self.target) for part, rows in answered.items()}
+        statuses = judge(
+            images, reconstruction, inverted, scores, self.bundle.thresholds, self.spec
+        )
         cpu = torch.device("cpu")
         return [
             Explanation(
@@ -284,6 +293,9 @@ class Explainer:
                 status=statuses[i],
                 mask=masks[i],
                 skipped=skipped,
+                spec=self.spec,
+                answers={part: rows[i].to(cpu) for part, rows in answered.items()},
+                notes=self.notes,
             )
             for i in range(len(images))
         ]

@@ -1,14 +1,21 @@
 """``medxgan explain``: from a bundle and images to a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import torch
+
+from medxgan.classifiers.likeness import likeness
+from medxgan.classifiers.surrogate import WithSurrogate, true_model_of
 from medxgan.data import Inputs
+from medxgan.explain.scores import evaluate, probability
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer, Explanations
 from medxgan.quality import poorness, share_text
+from medxgan.scoretext import words_for
+from medxgan.surrogate_notes import here_text
 from medxgan.types import ProblemKind
 from medxgan.version import __version__
 
@@ -79,21 +86,27 @@ def write_explanations(explanations: Explanations, explainer: Explainer, out: Pa
         OutputError: ``out`` cannot be written; no file is left half-written.
     """
     manifest = explainer.bundle
+    words = words_for(manifest.target_name, manifest.spec)
     held_out = manifest.metrics.get("held_out", {})
     return explanations.save(
         out,
-        title=f"What makes these images '{manifest.target_name}'",
+        title=f"What raises and lowers the {words.target} of these images"
+        if manifest.spec.value_scale
+        else f"What makes these images '{manifest.target_name}'",
         summary={
             words: share_text(held_out[name])
             for name, words in FIGURES_SHOWN.items()
             if held_out.get(name) is not None
         },
         caution=poorness(held_out),
+        notes=_agreement_here(explanations, explainer),
         footer_facts={
             "bundle": manifest.name,
             "method": manifest.method,
-            "explained class": manifest.target_name,
+            "explained": manifest.target_name,
+            "decision": words.rule.removesuffix("."),
             "classifier": manifest.classifier.fingerprint[:12],
+            **_stands_for(manifest.classifier.measured),
             "trained on": manifest.training.get("data"),
             "licence of the training data": manifest.data_licence,
             "written by": f"medxgan {__version__}",
@@ -101,10 +114,29 @@ def write_explanations(explanations: Explanations, explainer: Explainer, out: Pa
     )
 
 
+def _stands_for(measured: Mapping[str, Any]) -> dict[str, str]:
+    known = true_model_of(measured)
+    return {} if known is None else {"the classifier stands for": str(known)}
+
+
+def _agreement_here(explanations: Explanations, explainer: Explainer) -> list[str]:
+    """How alike the surrogate, where there is one, and the model call the explained images."""
+    classifier = explainer.classifier
+    if not isinstance(classifier, WithSurrogate):
+        return []
+    images = torch.stack([explanation.image for explanation in explanations])
+    ours = evaluate(
+        probability(classifier.surrogate, explainer.target), images.to(explainer.device)
+    )
+    theirs = torch.tensor([explanation.scores["image"] for explanation in explanations])
+    return [here_text(likeness(theirs, ours.cpu()))]
+
+
 def summary_rows(explanations: Explanations) -> list[tuple[str, str]]:
     """What came out, counted: rows of a table."""
     total = len(explanations)
     positive = sum(explanation.positive for explanation in explanations)
+    called = words_for(explanations[0].target_name, explanations[0].spec).positive
     kinds = {
         kind: sum(
             any(problem.kind == kind for problem in explanation.status.problems)
@@ -114,7 +146,7 @@ def summary_rows(explanations: Explanations) -> list[tuple[str, str]]:
     }
     return [
         ("images", str(total)),
-        (f"called '{explanations[0].target_name}'", str(positive)),
+        (f"called '{called}'", str(positive)),
         ("flipped", f"{sum(e.flipped for e in explanations)} of {total}"),
         ("flipped, transferred", f"{sum(e.transfer_flipped for e in explanations)} of {total}"),
         ("status ok", f"{sum(e.status.ok for e in explanations)} of {total}"),

@@ -1,18 +1,21 @@
-"""``medxgan fit-classifier``: from a data set to a classifier."""
+"""``medxgan fit-classifier``: from a data set to a classifier, or to a model of a value."""
 
 from collections.abc import Callable
 
 import torch
 
-from medxgan.classifiers import Epoch, TorchClassifier, fit_classifier
+from medxgan.classifiers import Epoch, TorchClassifier, fit_classifier, read_spec
 from medxgan.data import Dataset
 from medxgan.errors import ConfigError, DataError
+from medxgan.fitted_answer import CLASSES, Answer
 from medxgan.networks.blocks import SIZES
-from medxgan.types import ClassifierSpec
 
 SMALLEST_SIZE = 8
 CHANCE_BELOW = 0.6
 """Area under the ROC curve; guesses have 0.5, and small held-out sets scatter around that."""
+
+UNEXPLAINED_BELOW = 0.2
+"""R²; a constant has 0."""
 
 _SIZES_IN_WORDS = f"{', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]}"
 
@@ -40,6 +43,15 @@ def size_note(data: Dataset) -> str | None:
 def chance_note(classifier: TorchClassifier) -> str | None:
     """What to tell of a classifier that has learned next to nothing, by its test images if any."""
     name = "test" if classifier.measured.get("test") else "validation"
+    if classifier.spec.output == "value":
+        share = classifier.measured[name]["r2"]
+        if share >= UNEXPLAINED_BELOW:
+            return None
+        return (
+            f"hardly better than a constant: R² {share:.3f} on the {name} images, and the mean of "
+            "all has 0; an explanation would show what a guess depends on, so check the "
+            "values, add images, or train for more epochs"
+        )
     area = classifier.measured[name]["auc"]
     if not area < CHANCE_BELOW:
         return None
@@ -53,6 +65,7 @@ def chance_note(classifier: TorchClassifier) -> str | None:
 def fit_on_dataset(
     data: Dataset,
     *,
+    answer: Answer = CLASSES,
     arch: str,
     epochs: int,
     patience: int,
@@ -66,28 +79,43 @@ def fit_on_dataset(
 ) -> TorchClassifier:
     """Fit a classifier to the labelled images of a data set, for images as they are there.
 
-    It learns on ``train``, stops by ``val``, and is judged on ``test`` where that shows two
-    classes; see `medxgan.classifiers.fit_classifier` for the arguments.
+    It learns on ``train``, stops by ``val``, and is judged on ``test`` where that shows two classes
+    or values; ``answer`` comes from ``choose_answer``, and `medxgan.classifiers.fit_classifier`
+    says what the other arguments are.
 
     Raises:
-        DataError: there are no labelled images of at least two classes to learn from, or they are
-            too small.
-        ClassifierError: unknown architecture, or one that cannot take such images.
+        DataError: there are no labelled images of at least two classes to learn from, no values of
+            which two differ, or the images are too small.
+        ClassifierError: unknown architecture, or one that cannot take such images; a range of the
+            value that does not rise, or a threshold outside it.
     """
-    train, validation = data.select("train"), data.select("val")
-    train.require_classes()
+    valued = answer.output == "value"
+    if valued:
+        train, validation = (
+            data.select(split, labelled=False).with_values() for split in ("train", "val")
+        )
+    else:
+        train, validation = data.select("train"), data.select("val")
+        train.require_classes()
     if data.size < SMALLEST_SIZE:
         raise DataError(
             f"a classifier takes images of at least {SMALLEST_SIZE} pixels, got {data.size}; "
             "give a larger --size"
         )
-    spec = ClassifierSpec(
-        channels=1 if data.channels == 1 else 3, size=data.size, class_names=data.class_names
+    spec = read_spec(
+        {
+            "channels": 1 if data.channels == 1 else 3,
+            "size": data.size,
+            "output": answer.output,
+            "class_names": (answer.name,) if valued else data.class_names,
+            "value_range": answer.value_range,
+            "positive_from": answer.positive_from,
+        }
     )
     return fit_classifier(
         train,
         validation,
-        judged_on(data),
+        judged_on(data, valued),
         spec=spec,
         arch=arch,
         epochs=epochs,
@@ -102,9 +130,13 @@ def fit_on_dataset(
     )
 
 
-def judged_on(data: Dataset) -> Dataset | None:
-    """The labelled test images; None where they do not show two classes to tell apart."""
+def judged_on(data: Dataset, valued: bool = False) -> Dataset | None:
+    """The labelled test images; None where they do not show two classes, or values, to tell."""
     try:
+        if valued:
+            test = data.select("test", labelled=False).with_values()
+            values = test.values
+            return test if values is not None and bool((values != values[0]).any()) else None
         test = data.select("test")
         test.require_classes()
     except DataError:
@@ -121,19 +153,32 @@ def epoch_text(epoch: Epoch) -> str:
     best = " (best so far)" if epoch.best else ""
     return (
         f"loss {epoch.train_loss:.3f}, validation loss {epoch.validation_loss:.3f}{best}, "
-        f"accuracy {epoch.validation_accuracy:.3f}"
+        f"{epoch.figure} {epoch.validation_figure:.3f}"
     )
 
 
-MEASURED_HEADER = ("", "images", "accuracy", "balanced accuracy", "AUC")
+MEASURED = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "AUC",
+    "r2": "R²",
+    "mae": "mean error",
+    "spearman": "Spearman",
+}
+
+
+def measured_header(classifier: TorchClassifier) -> tuple[str, ...]:
+    """Heads of the columns of ``measured_rows``."""
+    known = classifier.measured["validation"]
+    return ("", "images", *(words for key, words in MEASURED.items() if key in known))
 
 
 def measured_rows(classifier: TorchClassifier) -> list[tuple[str, ...]]:
-    """Rows of a table under ``MEASURED_HEADER``: one a set that the classifier was judged on."""
+    """Rows of a table: one a set that the classifier was judged on."""
     rows = []
     for name in ("validation", "test"):
         figures = classifier.measured.get(name)
         if isinstance(figures, dict):
-            values = (figures[key] for key in ("accuracy", "balanced_accuracy", "auc"))
+            values = (figures[key] for key in MEASURED if key in figures)
             rows.append((name, str(figures["n"]), *(f"{value:.3f}" for value in values)))
     return rows

@@ -1,10 +1,9 @@
 """From a style-based generator and a model to the direction that changes the model's answer."""
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,37 +12,43 @@ from medxgan.classifiers import TorchClassifier
 from medxgan.direction_file import DirectionManifest, FittedDirection, Kind
 from medxgan.errors import ClassifierError, ConfigError
 from medxgan.explain.direction import (
-    CodeFrame,
-    LinearFit,
     explained_variance,
-    frame_of,
     least_change,
     linear_regression,
     logistic_regression,
+    of_length_1,
     random_directions,
+    separation,
 )
-from medxgan.explain.scores import evaluate, images_at_once, probability
-from medxgan.explain.steering import DAMPING, Draw, Evidence, measure_slope, reach_along
+from medxgan.explain.scores import Score, evaluate, probability
+from medxgan.explain.steering import Goal, answer_of, drawn, find_moves, measure_slope
+from medxgan.inversion import root_mean_square
+from medxgan.networks.directed import DirectedGenerator
 from medxgan.stored_classifier import record_classifier
 from medxgan.style_bundle import StyleBundle
 from medxgan.version import __version__
 
-SAMPLES, HELD_OUT = 4000, 1000
-METRIC_SAMPLES = 24
-REACHED_SAMPLES = 200
+SAMPLES = 4000
+HELD_OUT, MOVED, TRIED, WATCHED = 1 / 4, 1 / 64, 1 / 128, 1 / 320
+"""Further samples, as shares of those that are fitted to: what is explained is measured on the held
+out; of these some are moved to the other side, fewer along every direction that is tried, and the
+change of the image is watched on fewer still."""
+FEWEST = 4
 RANDOM_DIRECTIONS = 100
+DAMPINGS = (0.1, 1.0, 10.0, 100.0)
+"""Of ``least_change``, the first one preserves the image best."""
+KEPT = 0.9
+"""Of the images that the plain regression takes to the other side, so many must still get there."""
 QUANTILE = 0.99
 NARROWEST_GAP, WIDEST_GAP = 0.1, 0.5
-FARTHEST = 12.0
-"""Longest move along a direction, in standard deviations of the prior."""
 SURE = 0.05
 """A film ends where the score of the explained class is this, or 1 minus this."""
 SAME = 1e-4
 """Evidence that varies less than this is constant."""
-
+AT_ONCE = 512
 KINDS: dict[str, Kind] = {"linear": "linear", "logistic": "logistic"}
-ASKING = 0.6
-"""Share of the work, about, that asking the model is; watching the image is most of the rest."""
+ASKING, WATCHING = 0.6, 0.2
+"""Shares of the work, about: asking the model, and watching the image; the rest is moving."""
 
 Progress = Callable[[float, str], None]
 """Told the share that is done, and what is being done."""
@@ -51,41 +56,32 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Samples:
-    """Images drawn from the prior, as far as they are needed.
+    """Codes z1 ``[N, d]`` from the prior, and the model's evidence ``[N]`` on their images."""
 
-    Attributes:
-        coordinates: of their codes, ``[N, k]``.
-        evidence: log-odds of the explained class, ``[N]``.
-        probabilities: its score, ``[N]``.
-    """
-
-    coordinates: Tensor
+    z1: Tensor
     evidence: Tensor
-    probabilities: Tensor
+
+    def __getitem__(self, rows: slice) -> "Samples":
+        return Samples(self.z1[rows], self.evidence[rows])
+
+    @property
+    def positive(self) -> Tensor:
+        """What the model calls positive, bool ``[N]``."""
+        return self.evidence >= 0
 
 
-def evidence_for(classifier: TorchClassifier, target: int) -> Evidence:
-    """The log-odds of a class; batches of any length."""
-
-    def evidence(images: Tensor) -> Tensor:
-        return evaluate(lambda part: classifier.log_odds(part, target), images)
-
-    return evidence
+def evidence_of(classifier: TorchClassifier, target: int) -> Score:
+    """The log-odds of a class, or what stands for them; of any number of images."""
+    return lambda images: evaluate(lambda part: classifier.log_odds(part, target), images)
 
 
-def drawer(bundle: StyleBundle, device: torch.device) -> Draw:
-    """Codes of any number -> images, in batches that fit memory; W+ with its layers in a row."""
-    generator = bundle.generator.to(device)
-    size = bundle.manifest.images.size
-    at_once = images_at_once(torch.empty(size, size, device=device))
+def other_side(positive: Tensor) -> Goal:
+    """The far side of the decision: log-odds of ``SURE`` for positives, of 1 minus that for others.
 
-    @torch.no_grad()
-    def draw(codes: Tensor) -> Tensor:
-        if codes.shape[1] != generator.code:
-            codes = codes.unflatten(1, (-1, generator.code))
-        return torch.cat([generator(part) for part in codes.split(at_once)])
-
-    return draw
+    >>> other_side(torch.tensor([True, False])).wanted.sign().tolist()
+    [-1.0, 1.0]
+    """
+    return Goal(torch.where(positive, 1.0, -1.0) * math.log(SURE / (1 - SURE)), ~positive)
 
 
 def fit_direction(
@@ -105,8 +101,9 @@ def fit_direction(
     """Find the direction of w along which a model's answer changes.
 
     The model is asked for its answers only. Its evidence on ``samples`` drawn images is regressed
-    on their codes; what the direction explains is measured on 1000 others, and beside it what 100
-    random directions do.
+    on their codes; what that explains is measured on a quarter as many others, and beside it what
+    100 random directions do. Of the directions that change this evidence, the one is taken that
+    changes the image least, on average, and still gets images to the other side.
 
     Args:
         bundle: the style-based generator.
@@ -124,7 +121,7 @@ def fit_direction(
     Raises:
         ClassifierError: it takes other images than the generator draws, or gives all of them the
             same answer.
-        ConfigError: fewer samples than dimensions.
+        ConfigError: fewer samples than twice the dimensions of w.
     """
     check_fits(bundle, classifier)
     if samples < 2 * bundle.generator.code:
@@ -132,24 +129,22 @@ def fit_direction(
             f"a direction in {bundle.generator.code} dimensions needs at least "
             f"{2 * bundle.generator.code} samples, got {samples}"
         )
-    frame = frame_of(bundle.statistics.mean, bundle.statistics.covariance).to(device)
-    draw, evidence = drawer(bundle, device), evidence_for(classifier.to(device), target)
-    drawn = _draw_samples(
-        bundle, frame, draw, classifier, target, samples + HELD_OUT, seed, progress
+    network = directed(bundle, None).to(device)
+    evidence = evidence_of(classifier.to(device), target)
+    held, moved, tried, watched = (
+        max(FEWEST, round(samples * share)) for share in (HELD_OUT, MOVED, TRIED, WATCHED)
     )
-    fitted, held_out = slice(0, samples), slice(samples, None)
-    _check_varies(drawn, classifier, target)
-    fit = _regress(kind, drawn, fitted)
-    metric = _mean_metric(draw, frame, drawn.coordinates[held_out], progress)
-    step = least_change(fit.weights, metric, DAMPING)
-
-    places, known = drawn.coordinates[held_out], drawn.evidence[held_out]
-    chance = [
-        explained_variance(places, known, direction)
-        for direction in random_directions(RANDOM_DIRECTIONS, places.shape[1], seed).to(device)
-    ]
-    strengths, reached = _strengths(draw, evidence, frame, drawn, held_out, step)
-    gap = _prediction_gap(bundle, draw, classifier, target, frame, places, drawn, held_out, device)
+    asked = draw_samples(network, evidence, samples + held, seed, progress)
+    _check_varies(asked, classifier, target)
+    fitted, held_out = asked[:samples], asked[samples:]
+    weights = _regress(kind, fitted)
+    metric = _mean_metric(network, held_out.z1[:watched], progress)
+    direction = _choose(network, evidence, weights, metric, held_out[:tried])
+    progress(ASKING + WATCHING, "moving drawn images to the other side")
+    ends = _measure_ends(network, evidence, held_out[:moved], direction)
+    redrawn = _measure_redrawn(bundle, network, classifier, target, held_out[:moved])
+    progress(1.0, "done")
+    cpu = torch.device("cpu")
     manifest = DirectionManifest(
         name=name,
         kind=kind,
@@ -157,26 +152,27 @@ def fit_direction(
         classifier=record_classifier(classifier),
         oracle=None if oracle is None else record_classifier(oracle),
         generator=generator,
-        prediction_gap=gap,
-        step_length=float(torch.quantile(strengths, QUANTILE)) / places.shape[1] ** 0.5,
+        prediction_gap=redrawn.pop("gap"),
+        code_length=ends.pop("code_length"),
+        step_length=ends.pop("step_length"),
         fit={
             "samples": samples,
-            "held_out": HELD_OUT,
+            "held_out": held,
+            "moved": moved,
             "seed": seed,
-            "explained": explained_variance(places, known, fit.weights),
-            "explained_by_step": explained_variance(places, known, step),
-            "explained_by_random_mean": sum(chance) / len(chance),
-            "explained_by_random_most": max(chance),
-            "called_positive": float((drawn.probabilities[held_out] >= 0.5).float().mean()),
-            "reached": reached,
-            "strength": float(strengths.median()),
+            **_explained(held_out, weights, direction, seed),
+            **redrawn,
+            **ends,
         },
         generator_version=__version__,
     )
-    cpu = torch.device("cpu")
-    return FittedDirection(
-        manifest, fit.weights.to(cpu), step.to(cpu), fit.intercept, classifier, oracle
-    )
+    return FittedDirection(manifest, weights.to(cpu), direction.to(cpu), classifier, oracle)
+
+
+def directed(bundle: StyleBundle, direction: Tensor | None) -> DirectedGenerator:
+    """The generator of a bundle as one of two codes, in evaluation mode, without gradients."""
+    network = DirectedGenerator(bundle.generator, bundle.statistics, direction)
+    return network.eval().requires_grad_(False)
 
 
 def check_fits(bundle: StyleBundle, classifier: TorchClassifier) -> None:
@@ -193,137 +189,143 @@ def check_fits(bundle: StyleBundle, classifier: TorchClassifier) -> None:
         )
 
 
-@torch.no_grad()
-def _draw_samples(
-    bundle: StyleBundle,
-    frame: CodeFrame,
-    draw: Draw,
-    classifier: TorchClassifier,
-    target: int,
+def draw_samples(
+    network: DirectedGenerator,
+    evidence: Score,
     count: int,
     seed: int,
-    progress: Progress,
+    progress: Progress = lambda share, text: None,
 ) -> Samples:
-    random = torch.Generator().manual_seed(seed)
-    score, evidence = probability(classifier, target), evidence_for(classifier, target)
-    codes, strengths, chances = [], [], []
-    done = 0
-    for part in torch.randn(count, bundle.generator.code, generator=random).split(128):
-        mapped = bundle.generator.map(part.to(frame.mean.device))
-        images = draw(mapped)
-        codes.append(frame.coordinates(mapped))
-        strengths.append(evidence(images).float())
-        chances.append(evaluate(score, images).float())
-        done += len(part)
+    """Draw codes from the prior, and ask the model about their images."""
+    z1, answer = network.sample(count, seed), answer_of(network, evidence)
+    answers: list[Tensor] = []
+    for part in z1.split(AT_ONCE):
+        answers.append(answer(part, torch.zeros_like(part)).float())
+        done = min(len(answers) * AT_ONCE, count)
         progress(ASKING * done / count, f"asked about {done} of {count} images")
-    return Samples(torch.cat(codes), torch.cat(strengths), torch.cat(chances))
+    return Samples(z1, torch.cat(answers))
 
 
-def _check_varies(drawn: Samples, classifier: TorchClassifier, target: int) -> None:
-    if float(drawn.evidence.std()) >= SAME:
+def _check_varies(asked: Samples, classifier: TorchClassifier, target: int) -> None:
+    if float(asked.evidence.std()) >= SAME:
         return
     raise ClassifierError(
-        f"the model gives the same answer, {float(drawn.probabilities.mean()):.3f} for "
-        f"'{classifier.spec.class_names[target]}', to all {len(drawn.evidence)} drawn images, so "
-        "that no direction changes it; check the model, or train the generator on images that it "
-        "tells apart"
+        f"the model gives the same answer to all {len(asked.evidence)} drawn images, "
+        f"{float(asked.evidence.mean().sigmoid()):.3f} for '{classifier.spec.class_names[target]}',"
+        " so that no direction changes it; check the model, or train the generator on images that "
+        "it tells apart"
     )
 
 
-def _regress(kind: Kind, drawn: Samples, rows: slice) -> LinearFit:
+def _regress(kind: Kind, asked: Samples) -> Tensor:
     if kind == "logistic":
-        return logistic_regression(drawn.coordinates[rows], drawn.probabilities[rows])
+        return logistic_regression(asked.z1, asked.evidence.sigmoid())
     # Evidence of deviation 1, so that the ridge means the same for every model.
-    spread = float(drawn.evidence[rows].std())
-    fit = linear_regression(drawn.coordinates[rows], drawn.evidence[rows] / spread)
-    return LinearFit(fit.weights * spread, fit.intercept * spread)
+    return linear_regression(asked.z1, asked.evidence / asked.evidence.std())
 
 
-def _mean_metric(
-    draw: Draw,
-    frame: CodeFrame,
-    places: Tensor,
-    progress: Progress,
+def _mean_metric(network: DirectedGenerator, z1: Tensor, progress: Progress) -> Tensor:
+    """How steps change the image, averaged over some codes, ``[d, d]``."""
+    axes = torch.eye(len(network.axes), device=z1.device)
+    total = torch.zeros_like(axes)
+    for number, place in enumerate(z1, start=1):
+        total += measure_slope(network, None, place[None], 0 * place[None], axes).metric[0]
+        progress(ASKING + WATCHING * number / len(z1), "watching the image")
+    return total / len(z1)
+
+
+def _choose(
+    network: DirectedGenerator, evidence: Score, weights: Tensor, metric: Tensor, asked: Samples
 ) -> Tensor:
-    """How steps change the image, averaged over some codes, ``[k, k]``."""
-    total = torch.zeros_like(frame.axes @ frame.axes.T)
-    for number, place in enumerate(places[:METRIC_SAMPLES]):
-        code = frame.mean + frame.offsets(place)
-        total += measure_slope(draw, None, code[None], frame).metric[0]
-        progress(ASKING + (1 - ASKING) * (number + 1) / METRIC_SAMPLES, "watching the image")
-    return total / METRIC_SAMPLES
+    """The direction of least change that still takes images to the other side, of length 1."""
+
+    def reached(direction: Tensor) -> float:
+        goal = other_side(asked.positive)
+        moved = find_moves(network, evidence, asked.z1, goal, direction, local=False)
+        return float(moved.reached.float().mean())
+
+    plain = of_length_1(weights)
+    enough = KEPT * reached(plain)
+    if enough == 0:
+        return plain
+    tried = (least_change(weights, metric, damping) for damping in DAMPINGS)
+    return next((direction for direction in tried if reached(direction) >= enough), plain)
 
 
-def _strengths(
-    draw: Draw,
-    evidence: Evidence,
-    frame: CodeFrame,
-    drawn: Samples,
-    rows: slice,
-    step: Tensor,
-) -> tuple[Tensor, float]:
-    """How far some held-out samples must be moved to the other side, and how many get there."""
-    places, before = drawn.coordinates[rows], drawn.probabilities[rows]
-    places, before = places[:REACHED_SAMPLES], before[:REACHED_SAMPLES]
-    codes = frame.mean + frame.offsets(places)
-    wanted = wanted_evidence(before >= 0.5)
-    along = frame.offsets(step)
-    strengths = reach_along(draw, evidence, codes, wanted, along, farthest=FARTHEST)
-    after = evidence(draw(codes + strengths[:, None] * along))
-    reached = (after >= 0) != (before >= 0.5)
-    return strengths.abs(), float(reached.float().mean())
+def _explained(
+    held_out: Samples, weights: Tensor, direction: Tensor, seed: int
+) -> dict[str, float | None]:
+    """What the place along the directions says of held-out answers."""
+    chance = [
+        explained_variance(held_out.z1, held_out.evidence, other)
+        for other in random_directions(RANDOM_DIRECTIONS, len(weights), seed).to(weights)
+    ]
+    area = separation(held_out.z1, held_out.positive, weights)
+    return {
+        "explained": explained_variance(held_out.z1, held_out.evidence, weights),
+        "explained_by_direction": explained_variance(held_out.z1, held_out.evidence, direction),
+        "explained_by_random_mean": sum(chance) / len(chance),
+        "explained_by_random_most": max(chance),
+        "area_under_roc": None if math.isnan(area) else area,
+        "called_positive": float(held_out.positive.float().mean()),
+    }
 
 
-def wanted_evidence(positive: Tensor) -> Tensor:
-    """Log-odds on the other side of the decision: of ``SURE`` for positives, or of 1 minus that.
-
-    >>> wanted_evidence(torch.tensor([True, False])).sign().tolist()
-    [-1.0, 1.0]
-    """
-    return torch.where(positive, 1.0, -1.0) * math.log(SURE / (1 - SURE))
+def _measure_ends(
+    network: DirectedGenerator, evidence: Score, asked: Samples, direction: Tensor
+) -> dict[str, float]:
+    """How far drawn images are from the other side, and how many get there."""
+    goal = other_side(asked.positive)
+    along = find_moves(network, evidence, asked.z1, goal, direction, local=False)
+    moved = find_moves(network, evidence, asked.z1, goal, direction)
+    after = answer_of(network, evidence)(asked.z1, moved.z2)
+    flipped = (after >= 0) != asked.positive
+    return {
+        "reached_along": float(along.reached.float().mean()),
+        "reached": float(moved.reached.float().mean()),
+        "flipped": float(flipped.float().mean()),
+        "strength": float(moved.z2.norm(dim=1).median()),
+        "code_length": float(torch.quantile(root_mean_square(asked.z1 + moved.z2), QUANTILE)),
+        "step_length": float(torch.quantile(root_mean_square(moved.z2), QUANTILE)),
+    }
 
 
 @torch.no_grad()
-def _prediction_gap(
+def _measure_redrawn(
     bundle: StyleBundle,
-    draw: Draw,
+    network: DirectedGenerator,
     classifier: TorchClassifier,
     target: int,
-    frame: CodeFrame,
-    places: Tensor,
-    drawn: Samples,
-    rows: slice,
-    device: torch.device,
-) -> float:
-    """How far the model's answers on samples and on their reconstructions are usually apart."""
-    places, before = places[:REACHED_SAMPLES], drawn.probabilities[rows][:REACHED_SAMPLES]
-    encoder = bundle.encoder.to(device)
-    images = draw(frame.mean + frame.offsets(places))
-    redrawn = torch.cat([draw(encoder(part).flatten(1)) for part in images.split(64)])
-    after = evaluate(probability(classifier, target), redrawn)
-    gap = torch.quantile((before - after).abs(), QUANTILE)
-    return float(gap.clamp(NARROWEST_GAP, WIDEST_GAP))
-
-
-def direction_name(source: str) -> str:
-    """A name from where the model came from.
-
-    >>> direction_name("models/chest net.onnx"), direction_name("my.module:predict")
-    ('chest-net', 'predict')
-    """
-    stem = source.rsplit(":", 1)[-1] if ":" in source else Path(source).stem
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", stem).strip("-.") or "direction"
+    asked: Samples,
+) -> dict[str, Any]:
+    """How far the model's answers on drawn images and on their reconstructions are apart."""
+    encoder = bundle.encoder.to(asked.z1.device)
+    score = probability(classifier, target)
+    before, after = [], []
+    for images in drawn(network, asked.z1, torch.zeros_like(asked.z1)):
+        z1 = network.places(encoder(images))
+        before.append(evaluate(score, images))
+        after.append(evaluate(score, network(z1, torch.zeros_like(asked.z1[: len(z1)]))))
+    scores, again = torch.cat(before), torch.cat(after)
+    gap = torch.quantile((scores - again).abs(), QUANTILE)
+    return {
+        "gap": float(gap.clamp(NARROWEST_GAP, WIDEST_GAP)),
+        "prediction_match": float(((scores >= 0.5) == (again >= 0.5)).float().mean()),
+    }
 
 
 def figure_rows(direction: FittedDirection) -> list[tuple[str, str]]:
     """What was measured, for people."""
     fit = direction.manifest.fit
+    area = fit["area_under_roc"]
     return [
         ("Variance of the evidence explained, held out", f"{fit['explained']:.3f}"),
         (
             "The same by random directions",
             f"{fit['explained_by_random_mean']:.3f}, at most {fit['explained_by_random_most']:.3f}",
         ),
+        ("Area under the ROC curve", "not known" if area is None else f"{area:.3f}"),
         ("Drawn images called positive", f"{fit['called_positive']:.3f}"),
-        ("Drawn images that change sides along it", f"{fit['reached']:.3f}"),
+        ("Drawn images that change sides", f"{fit['flipped']:.3f}"),
+        ("The direction alone takes them there", f"{fit['reached_along']:.3f}"),
     ]

@@ -18,11 +18,19 @@ from medxgan.bundle import (
 )
 from medxgan.classifiers import KINDS
 from medxgan.classifiers.model_files import kind_of_file
+from medxgan.classifiers.surrogate import true_model_of
 from medxgan.config import TrainingSettings, load_settings, settings_to_toml
 from medxgan.data import Dataset, open_dataset, read_image
 from medxgan.data.images import IMAGE_SUFFIXES
 from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
+from medxgan.direction_file import (
+    FOLDER,
+    DirectionManifest,
+    fitted_directions,
+    read_direction_manifest,
+)
+from medxgan.direction_file import MANIFEST_NAME as DIRECTION_MANIFEST
 from medxgan.errors import DataError
 from medxgan.model_inspection import (
     Facts,
@@ -100,6 +108,8 @@ def inspect(source: str, *, weights: Path | None = None, spec: Path | None = Non
 def _folder(path: Path) -> Finding:
     if (path / MANIFEST_NAME).is_file():
         return _bundle(path, str(path))
+    if (path / DIRECTION_MANIFEST).is_file():
+        return _direction(path)
     if (path / CHECKPOINT_NAME).is_file():
         return _run(path)
     return _dataset(path)
@@ -194,7 +204,7 @@ def _style_bundle(manifest: StyleManifest, folder: Path, source: str) -> Finding
     facts = {
         "name": manifest.name,
         "method": manifest.method,
-        "explained class": "none yet; a direction is fitted for each classifier",
+        **_direction_facts(folder),
         "images": f"{images.size} x {images.size} pixels, {channel_words(images.channels)}",
         "codes": f"{manifest.network.code} dimensions; the encoder gives one "
         f"{'for all layers (W)' if manifest.network.encoder_space == 'w' else 'a layer (W+)'}",
@@ -206,14 +216,57 @@ def _style_bundle(manifest: StyleManifest, folder: Path, source: str) -> Finding
         "licence of the data": manifest.data_licence,
         "written by": f"medxgan {manifest.generator_version}",
     }
+    names = fitted_directions(folder)
     use = f"fit-direction {source} --classifier FILE"
+    if names:
+        use = f"explain {source} IMAGE --out FOLDER"
+        use += f" --direction {names[0]}" if len(names) > 1 else ""
     return Finding("a bundle of a style-based generator", facts, use)
+
+
+def _direction_facts(folder: Path) -> Facts:
+    """One line for each direction that lies in the bundle."""
+    names = fitted_directions(folder)
+    if not names:
+        return {"directions": "none yet; one is fitted for each model"}
+    return {
+        f"direction '{name}'": _direction_words(read_direction_manifest(folder / FOLDER / name))
+        for name in names
+    }
+
+
+def _direction_words(manifest: DirectionManifest) -> str:
+    return (
+        f"'{manifest.target_name}' of {_record_words(manifest.classifier)}; explains "
+        f"{manifest.fit['explained']:.3f} of the variance of its evidence (random directions "
+        f"{manifest.fit['explained_by_random_mean']:.3f})"
+    )
+
+
+def _direction(folder: Path) -> Finding:
+    manifest = read_direction_manifest(folder)
+    facts = {
+        "name": manifest.name,
+        "explained class": manifest.target_name,
+        **spec_facts(manifest.classifier.spec),
+        "classifier": _record_words(manifest.classifier),
+        "oracle": _record_words(manifest.oracle) if manifest.oracle else "none",
+        "generator": manifest.generator[:12],
+        "regression": manifest.kind,
+        "figures": figure_words(manifest.fit),
+        "written by": f"medxgan {manifest.generator_version}",
+    }
+    given = "" if manifest.classifier.included else " --classifier MODEL"
+    use = f"explain BUNDLE IMAGE --direction {folder} --out FOLDER{given}"
+    return Finding("a direction in a style-based generator", facts, use)
 
 
 def _record_words(record: ClassifierRecord) -> str:
     place = "inside" if record.included else f"not inside (from {record.source})"
     what = record.architecture or (KINDS[record.kind].title if record.kind else "own model")
-    return f"{what} {record.fingerprint[:12]}, {place}"
+    known = true_model_of(record.measured)
+    stands = "" if known is None else f"; stands for {known}"
+    return f"{what} {record.fingerprint[:12]}, {place}{stands}"
 
 
 def _training_words(manifest: Manifest | StyleManifest) -> str:
@@ -284,6 +337,8 @@ def _toml(path: Path) -> Finding:
 def _json(path: Path) -> Finding:
     if path.name == MANIFEST_NAME:
         return _bundle(path.parent, str(path.parent))
+    if path.name == DIRECTION_MANIFEST:
+        return _direction(path.parent)
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:

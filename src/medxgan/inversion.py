@@ -94,7 +94,7 @@ def _descend(
     best_loss = torch.full((len(images),), torch.inf, device=images.device)
     best = Latent(start.z1.clone(), start.z2.clone())
     with torch.no_grad():
-        wanted = classifier(images)[:, target]
+        wanted = classifier.log_odds(images, target).sigmoid()
     for step in range(steps + 1):
         drawn = generator(z1, z2 * free)
         error = (drawn - images).square().mean(dim=(1, 2, 3))

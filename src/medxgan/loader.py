@@ -38,7 +38,10 @@ def load(
     if isinstance(bundle, StyleBundle):
         wanted = None if direction is None else os.fspath(direction)
         fitted = load_direction(
-            find_direction(folder, wanted), generator_fingerprint(folder), classifier
+            find_direction(folder, wanted),
+            generator_fingerprint(folder),
+            bundle.generator.code,
+            classifier,
         )
         return DirectedExplainer(bundle, fitted, chosen)
     if direction is not None:

@@ -1,8 +1,9 @@
 """``medxgan inspect`` of models: what is known of one, and what can be had of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from medxgan.classifiers import KINDS, TorchClassifier, load_classifier, read_spec
 from medxgan.classifiers.batches import Batches
@@ -11,6 +12,7 @@ from medxgan.classifiers.kinds import Kind
 from medxgan.classifiers.modules import read_weights
 from medxgan.classifiers.onnx_file import read_onnx
 from medxgan.classifiers.onnx_model import open_onnx
+from medxgan.classifiers.surrogate import HELD_OUT, STANDS_FOR, held_out_likeness, true_model_of
 from medxgan.explain.abilities import abilities
 from medxgan.types import ClassifierSpec
 
@@ -46,9 +48,11 @@ def classifier_finding(source: str, given: Given = NOTHING_GIVEN) -> Finding:
     classifier = load_classifier(source, weights=given.weights, spec=given.spec)
     facts = {
         **classifier_facts(classifier),
+        **surrogate_facts(classifier.measured),
         **{
             name.replace("_", " "): figure_words(value) if isinstance(value, dict) else str(value)
             for name, value in classifier.measured.items()
+            if name not in (STANDS_FOR, HELD_OUT)
         },
         **ability_facts(classifier.kind),
     }
@@ -117,6 +121,24 @@ def classifier_facts(classifier: TorchClassifier) -> Facts:
     }
 
 
+def surrogate_facts(measured: Mapping[str, Any]) -> Facts:
+    """Which model a surrogate stands for and how alike the two answer; nothing of others.
+
+    Raises:
+        ClassifierError: what is said of that model is damaged.
+
+    >>> surrogate_facts({"arch": "cnn"})
+    {}
+    """
+    known = true_model_of(measured)
+    if known is None:
+        return {}
+    alike = {name: held_out_likeness(measured, name) for name in known.spec.class_names}
+    return {"stands for": str(known)} | {
+        f"agreement, '{name}'": figure_words(figures) for name, figures in alike.items() if figures
+    }
+
+
 def ability_facts(kind: Kind) -> Facts:
     """The row of the table of kinds, in words.
 
@@ -153,9 +175,14 @@ def spec_facts(spec: ClassifierSpec) -> Facts:
     >>> spec_facts(ClassifierSpec(size=64, class_names=("no", "yes")))["images"]
     '64 x 64 pixels, grey'
     """
+    scale = spec.value_scale
+    answer = {"classes": ", ".join(spec.class_names)}
+    if scale is not None:
+        low, start, high = (f"{end:g}" for end in (scale.low, scale.threshold, scale.high))
+        answer = {"value": f"{spec.class_names[0]}, {low} to {high}, positive from {start} on"}
     facts = {
         "images": f"{spec.size} x {spec.size} pixels, {channel_words(spec.channels)}",
-        "classes": ", ".join(spec.class_names),
+        **answer,
         "output": spec.output,
     }
     if spec.mean is not None and spec.std is not None:

@@ -17,6 +17,7 @@ from medxgan.classifiers.fingerprints import same_answers
 from medxgan.classifiers.kinds import KINDS, Kind
 from medxgan.classifiers.model_files import restore_model
 from medxgan.classifiers.outputs import raw_outputs
+from medxgan.classifiers.surrogate import WithSurrogate, true_model_of
 from medxgan.errors import BundleError, ClassifierError
 from medxgan.packing import fill
 from medxgan.types import ClassifierSpec
@@ -68,11 +69,49 @@ def record_classifier(classifier: TorchClassifier) -> ClassifierRecord:
     )
 
 
+def at_recorded_threshold(record: ClassifierRecord, classifier: TorchClassifier) -> TorchClassifier:
+    """A classifier that is given anew, its value positive from where the record says.
+
+    The threshold is of the explanation, not of the model: a description need not repeat it.
+    """
+    recorded, given = record.spec, classifier.spec
+    if recorded.positive_from == given.positive_from or recorded.value_range != given.value_range:
+        return classifier
+    return classifier.with_threshold(recorded.positive_from)
+
+
 def is_recorded(record: ClassifierRecord, classifier: TorchClassifier) -> bool:
-    """Is this the classifier of a record? Functions may round differently on another processor."""
+    """Is this the classifier of a record, or a model with the surrogate of that record?
+
+    Functions may round differently on another processor.
+    """
+    if isinstance(classifier, WithSurrogate):
+        classifier = classifier.surrogate
     return classifier.fingerprint == record.fingerprint or (
         classifier.spec == record.spec and same_answers(classifier.answers, record.answers)
     )
+
+
+def with_its_surrogate(
+    record: ClassifierRecord, model: TorchClassifier, tensors: Mapping[str, Tensor], folder: Path
+) -> TorchClassifier:
+    """A model that is given, with the surrogate that the bundle holds of it.
+
+    As it is where it is the recorded classifier itself, or that stands for no other model.
+
+    Args:
+        record: of the manifest.
+        model: given by the user.
+        tensors: of the bundle.
+        folder: of the bundle, for messages.
+
+    Raises:
+        ClassifierError: the surrogate stands for another model.
+        BundleError: the surrogate cannot be restored.
+    """
+    if is_recorded(record, model) or true_model_of(record.measured) is None:
+        return model
+    return WithSurrogate(model, restore_classifier(record, tensors, "classifier", folder))
 
 
 def classifier_tensors(classifier: TorchClassifier, part: str) -> dict[str, Tensor]:

@@ -56,7 +56,7 @@ def rows_in_batches(
     >>> def ask(images):
     ...     sizes.append(len(images))
     ...     return images.mean((2, 3))
-    >>> spec = ClassifierSpec(size=8, output="value", class_names=("grade",))
+    >>> spec = ClassifierSpec(size=8, output="binary_logit", class_names=("no", "yes"))
     >>> rows_in_batches(ask, torch.ones(5, 1, 8, 8), spec, Batches(4, 4)).shape, sizes
     (torch.Size([5, 1]), [4, 4])
     """

@@ -57,6 +57,15 @@ def check_labelled(view: LabelledImages, spec: ClassifierSpec, name: str) -> Non
             f"the {name} set must show at least 2 classes, got only "
             f"'{spec.class_names[present[0]]}'; add images of the others"
         )
+    check_shape(view, spec, name)
+
+
+def check_shape(view: LabelledImages, spec: ClassifierSpec, name: str) -> None:
+    """Refuse images of another shape than a specification says.
+
+    Raises:
+        DataError: they have one.
+    """
     expected = [1, spec.channels, spec.size, spec.size]
     first = list(view.images(np.arange(1)).shape)
     if first != expected:
@@ -64,6 +73,11 @@ def check_labelled(view: LabelledImages, spec: ClassifierSpec, name: str) -> Non
             f"one image of the {name} set must come as [n, C, H, W] = {expected}, got {first}; "
             "resize the images or correct the specification"
         )
+
+
+def labels_of(view: LabelledImages) -> Tensor:
+    """Class indices of all images of ``view``, int64 ``[N]`` on the CPU."""
+    return torch.from_numpy(np.asarray(view.labels).astype(np.int64))
 
 
 def score_view(classifier: TorchClassifier, view: LabelledImages) -> Tensor:
@@ -114,7 +128,7 @@ def evaluate_classifier(classifier: TorchClassifier, view: LabelledImages) -> di
     """
     spec = classifier.spec
     check_labelled(view, spec, "evaluation")
-    labels = torch.from_numpy(np.asarray(view.labels).astype(np.int64))
+    labels = labels_of(view)
     scores = score_view(classifier, view)
     pairs = labels * spec.outputs + scores.argmax(1)
     confusion = pairs.bincount(minlength=spec.outputs**2).view(spec.outputs, spec.outputs)

@@ -1,4 +1,4 @@
-"""Training a classifier from labelled images."""
+"""Training a classifier from labelled images, or a model of a value from graded ones."""
 
 import math
 from collections.abc import Callable
@@ -11,20 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medxgan.classifiers.architectures import build_architecture
-from medxgan.classifiers.evaluation import (
-    EVALUATION_BATCH,
-    LabelledImages,
-    check_labelled,
-    evaluate_classifier,
-)
-from medxgan.classifiers.outputs import as_rows, class_logits, raw_outputs
-from medxgan.classifiers.pupil import Pupil, balanced_loss, class_weights, labels_of
-from medxgan.classifiers.temperature import best_temperature, divide_last_layer
+from medxgan.classifiers.evaluation import EVALUATION_BATCH, LabelledImages
+from medxgan.classifiers.objectives import Figure, check_view, objective_of
+from medxgan.classifiers.outputs import as_rows, raw_outputs
+from medxgan.classifiers.pupil import Pupil
 from medxgan.classifiers.torch_module import TorchClassifier, intensity_affine
 from medxgan.errors import ClassifierError
 from medxgan.types import ClassifierSpec
 
-FITTED_OUTPUTS = ("logits", "binary_logit")
+FITTED_OUTPUTS = ("logits", "binary_logit", "value")
 LEARNING_RATE = 1e-3
 LEARNING_RATES = {"vgg16": 2e-4}
 PATIENT_STEPS = 200
@@ -37,17 +32,19 @@ class Epoch:
 
     Attributes:
         number: 1, 2, ...
-        train_loss: smoothed, class-balanced cross-entropy on augmented images, nats.
+        train_loss: smoothed, class-balanced cross-entropy on augmented images, nats; of values,
+            Huber's loss of their standard scores.
         validation_loss: the same on validation images as they are.
-        validation_accuracy: share of validation images classified rightly.
+        validation_figure: share of validation images classified rightly; of values, R².
         best: whether the validation loss is the lowest so far; these weights are kept.
     """
 
     number: int
     train_loss: float
     validation_loss: float
-    validation_accuracy: float
+    validation_figure: float
     best: bool
+    figure: Figure = "accuracy"
 
 
 def fit_classifier(
@@ -73,12 +70,14 @@ def fit_classifier(
     weighted alike whatever its share; images augmented; the moving average of the weights is what
     is validated and kept. At the end the temperature that suits the validation set best (Guo et
     al., ICML 2017) is folded into the last layer. The same seed gives the same weights on a CPU.
+    A ``value`` is learned by Huber's loss of its standard score, and answered in its own units.
 
     Args:
         train: images to learn from.
         validation: images that decide when to stop, from other patients.
         test: images that only the finished classifier is judged on.
-        spec: what the classifier shall take and give; ``output`` ``logits`` or ``binary_logit``.
+        spec: what the classifier shall take and give; ``output`` ``logits``, ``binary_logit`` or
+            ``value``, for which images have ``values`` in place of ``labels``.
         arch: a name that ``build_architecture`` knows.
         epochs: passes over ``train``, at most.
         patience: epochs without a better validation loss, after which training stops; these must
@@ -94,17 +93,20 @@ def fit_classifier(
 
     Returns:
         The classifier; its ``measured`` holds ``arch``, ``data``, ``seed``, ``epochs``,
-        ``best_epoch``, ``temperature``, ``train_images``, and ``validation`` and ``test`` as
-        ``evaluate_classifier`` gives them (``test`` None without such a set).
+        ``best_epoch``, ``temperature`` (of classes), ``train_images``, and ``validation`` and
+        ``test`` as ``evaluate_classifier`` or ``evaluate_values`` gives them (``test`` None without
+        such a set).
 
     Raises:
         ClassifierError: unknown architecture, an output that cannot be fitted, a setting out of
             range, or a loss that is no longer finite.
-        DataError: a set is empty, shows one class only, or has labels outside ``spec``.
+        DataError: a set is empty, shows one class or one value only, or has labels outside
+            ``spec``, no values or such as are not finite.
     """
     if spec.output not in FITTED_OUTPUTS:
         raise ClassifierError(
-            f"a classifier can be fitted for output {' or '.join(FITTED_OUTPUTS)}, "
+            f"a classifier can be fitted for output {', '.join(FITTED_OUTPUTS[:-1])} or "
+            f"{FITTED_OUTPUTS[-1]}, "
             f"got '{spec.output}'"
         )
     for name, number in (("epochs", epochs), ("patience", patience), ("batch_size", batch_size)):
@@ -112,14 +114,14 @@ def fit_classifier(
             raise ClassifierError(f"{name} must be at least 1, got {number}")
     if learning_rate is not None and learning_rate <= 0:
         raise ClassifierError(f"learning_rate must be above 0, got {learning_rate:g}")
-    check_labelled(train, spec, "training")
-    check_labelled(validation, spec, "validation")
+    check_view(train, spec, "training")
+    check_view(validation, spec, "validation")
     if test is not None:
-        check_labelled(test, spec, "test")
+        check_view(test, spec, "test")
     device = device or torch.device("cpu")
     highest_rate = learning_rate or LEARNING_RATES.get(arch, LEARNING_RATE)
-    truth = labels_of(validation)
-    weight = class_weights(labels_of(train), spec.outputs)
+    objective = objective_of(spec, train)
+    lessons, truth = objective.truth(train), objective.truth(validation)
     steps = max(1, round(len(train) / batch_size))
     patience = max(patience, math.ceil(PATIENT_STEPS / steps))
     number, best = 0, _Best()
@@ -130,7 +132,6 @@ def fit_classifier(
         pupil = Pupil(
             network.to(device),
             spec,
-            weight=weight,
             total_steps=epochs * steps,
             learning_rate=highest_rate,
             seed=seed,
@@ -138,9 +139,9 @@ def fit_classifier(
         )
         while number < epochs and number - best.epoch < patience:
             number += 1
-            train_loss = pupil.learn(train, steps)
-            logits = _logits(pupil.averaged, validation, spec, device)
-            loss = balanced_loss(logits, truth, weight).item()
+            train_loss = pupil.learn(train, lessons, objective.loss, steps)
+            rows = _rows(pupil.averaged, validation, spec, device)
+            loss = objective.loss(rows, truth).item()
             if not np.isfinite(train_loss + loss):
                 raise ClassifierError(
                     f"training diverged in epoch {number}: the loss is not finite; "
@@ -150,13 +151,12 @@ def fit_classifier(
             if better:
                 best = _Best(loss, number, deepcopy(pupil.averaged.state_dict()))
             if on_epoch is not None:
-                accuracy = (logits.argmax(1) == truth).float().mean().item()
-                on_epoch(Epoch(number, train_loss, loss, accuracy, better))
+                reached = objective.reached(rows, truth)
+                on_epoch(Epoch(number, train_loss, loss, reached, better, objective.figure))
 
     pupil.averaged.load_state_dict(best.weights)
-    logits = _logits(pupil.averaged, validation, spec, device)
-    temperature = best_temperature(logits, truth, weight)
-    divide_last_layer(pupil.averaged, temperature)
+    rows = _rows(pupil.averaged, validation, spec, device)
+    scaled = objective.finish(pupil.averaged, rows, truth)
     classifier = TorchClassifier(pupil.averaged, spec, arch)
     classifier.measured = {
         "arch": arch,
@@ -164,10 +164,10 @@ def fit_classifier(
         "seed": seed,
         "epochs": number,
         "best_epoch": best.epoch,
-        "temperature": temperature,
+        **scaled,
         "train_images": len(train),
-        "validation": evaluate_classifier(classifier, validation),
-        "test": None if test is None else evaluate_classifier(classifier, test),
+        "validation": objective.judge(classifier, validation),
+        "test": None if test is None else objective.judge(classifier, test),
     }
     return classifier
 
@@ -179,16 +179,16 @@ class _Best:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
 
-def _logits(
+def _rows(
     module: nn.Module, view: LabelledImages, spec: ClassifierSpec, device: torch.device
 ) -> Tensor:
-    """Logits ``[N, K]`` of all images of ``view``, on the CPU."""
+    """Raw outputs ``[N, raw_outputs]`` for all images of ``view``, on the CPU."""
     scale, offset = intensity_affine(spec, device)
 
-    def batch_logits(indices: NDArray[np.intp]) -> Tensor:
+    def batch_rows(indices: NDArray[np.intp]) -> Tensor:
         raw = module(view.images(indices).to(device) * scale + offset)
-        return class_logits(as_rows(raw, spec, len(indices)), spec.output).cpu()
+        return as_rows(raw, spec, len(indices)).cpu()
 
     parts = np.array_split(np.arange(len(view)), -(-len(view) // EVALUATION_BATCH))
     with torch.no_grad():
-        return torch.cat([batch_logits(indices) for indices in parts])
+        return torch.cat([batch_rows(indices) for indices in parts])

@@ -1,14 +1,14 @@
 """Kinds of model and what each can have: the one table behind ``inspect``, ``explain`` and bundles.
 
-What follows from it: medXGAN trains against the gradients, or against a distilled copy where there
-are none; the StyleGAN direction asks for answers only; the needs of each attribution method stand
-in ``medxgan.explain.METHODS``.
+What follows from it: medXGAN trains against the gradients, or against a distilled surrogate where
+there are none; the StyleGAN direction asks for answers only; the needs of each attribution method
+stand in ``medxgan.explain.METHODS``.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["architecture", "module", "exported", "torchscript", "onnx", "function"]
+Kind = Literal["architecture", "module", "exported", "torchscript", "onnx", "function", "surrogate"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,14 @@ KINDS: dict[Kind, ModelKind] = {
         stored=False,
         not_stored="its code is elsewhere",
     ),
+    "surrogate": ModelKind(
+        "a model with its surrogate",
+        gradients=True,
+        layers=True,
+        stored=False,
+        not_stored="the bundle holds the surrogate alone",
+    ),
 }
 
-OPENED_AS_MODULE: tuple[Kind, ...] = ("architecture", "module")
+OPENED_AS_MODULE: tuple[Kind, ...] = ("architecture", "module", "surrogate")
 """Kinds that this program puts into evaluation mode itself; of others it has to find out."""

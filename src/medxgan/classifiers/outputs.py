@@ -130,7 +130,8 @@ def log_odds_from_rows(rows: Tensor, output: Output, target: int) -> Tensor:
 
     From logits ``z``: ``z_t - logsumexp(z_others)``. From one binary logit: ``z`` or ``-z``. From
     multi-label logits: ``z_t``. From probabilities: ``logit(p_t)`` with p kept 1e-6 away from 0
-    and 1, where its gradient ends. A regression value has no odds and is returned as it is.
+    and 1, where its gradient ends. A regression value has no odds and is returned as it is;
+    ``ValueScale.evidence`` makes of it what stands for them.
 
     >>> log_odds_from_rows(torch.tensor([[0.0, 300.0]]), "logits", 1)
     tensor([300.])

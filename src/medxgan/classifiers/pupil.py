@@ -1,5 +1,6 @@
 """A network in training: one batch, one epoch."""
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import numpy as np
@@ -11,10 +12,13 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from medxgan.classifiers.augmentation import augment
 from medxgan.classifiers.evaluation import LabelledImages
-from medxgan.classifiers.outputs import as_rows, class_logits
+from medxgan.classifiers.outputs import as_rows
 from medxgan.classifiers.torch_module import intensity_affine
 from medxgan.device import autocast
 from medxgan.types import ClassifierSpec
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Raw outputs ``[n, raw_outputs]`` and what is known ``[n]`` -> scalar."""
 
 LABEL_SMOOTHING = 0.05  # keeps log-odds, and so their gradients, from running away
 WEIGHT_DECAY = 0.02
@@ -23,6 +27,14 @@ MAX_GRADIENT_NORM = 1.0
 
 class Pupil:
     """A network in training, with its optimiser, its random state and its averaged weights.
+
+    Args:
+        network: what is trained.
+        spec: what it shall take and give.
+        total_steps: of the whole run, at most.
+        learning_rate: the highest of the cycle.
+        seed: of the order of images, and of their augmentation.
+        bf16: bfloat16 convolutions.
 
     Attributes:
         network: what is trained.
@@ -34,7 +46,6 @@ class Pupil:
         network: nn.Module,
         spec: ClassifierSpec,
         *,
-        weight: Tensor,
         total_steps: int,
         learning_rate: float,
         seed: int,
@@ -44,7 +55,6 @@ class Pupil:
         self.averaged = deepcopy(network).eval()
         self.spec = spec
         self.device = next(network.parameters()).device
-        self.weight = weight.to(self.device)
         self.affine = intensity_affine(spec, self.device)
         self.bf16 = bf16
         self.optimizer = AdamW(network.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
@@ -53,31 +63,40 @@ class Pupil:
         self.augmentation = Generator(self.device).manual_seed(seed)
         self.steps_done = 0
 
-    def learn(self, view: LabelledImages, steps: int) -> float:
-        """One epoch in ``steps`` batches, the memory of the average too; returns the mean loss."""
+    def learn(self, view: LabelledImages, truth: Tensor, loss: Loss, steps: int) -> float:
+        """One epoch in ``steps`` batches, the memory of the average too; returns the mean loss.
+
+        Args:
+            view: the N training images.
+            truth: what is to be learnt of each, ``[N]``.
+            loss: to be made small.
+            steps: batches.
+        """
         self.network.train()
-        labels = labels_of(view)
         total = 0.0
         for indices in np.array_split(self.order.permutation(len(view)), steps):
             images = view.images(indices).to(self.device)
-            loss = self._step(images, labels[torch.from_numpy(indices)].to(self.device))
-            self.steps_done += 1
-            move_towards(self.averaged, self.network, 1 / min(steps, self.steps_done))
-            total += loss * len(indices)
+            rows = self.rows(augment(images, self.augmentation))
+            of_batch = truth[torch.from_numpy(indices)].to(self.device)
+            total += self.descend(loss(rows, of_batch), steps) * len(indices)
         return total / len(view)
 
-    def _step(self, images: Tensor, labels: Tensor) -> float:
+    def rows(self, images: Tensor) -> Tensor:
+        """Raw outputs of the network in training, ``[N, raw_outputs]``, of images in [-1, 1]."""
         scale, offset = self.affine
-        changed = augment(images, self.augmentation) * scale + offset
         with autocast(self.device, self.bf16):
-            raw = self.network(changed)
-        logits = class_logits(as_rows(raw, self.spec, len(images)), self.spec.output)
-        loss = balanced_loss(logits, labels, self.weight)
+            raw = self.network(images * scale + offset)
+        return as_rows(raw, self.spec, len(images))
+
+    def descend(self, loss: Tensor, memory: int) -> float:
+        """One step down ``loss``, whose value is returned; averages over ``memory`` steps."""
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step()
         self.schedule.step()
+        self.steps_done += 1
+        move_towards(self.averaged, self.network, 1 / min(memory, self.steps_done))
         return loss.item()
 
 
@@ -104,11 +123,6 @@ def balanced_loss(logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     0.6931
     """
     return functional.cross_entropy(logits, labels, weight, label_smoothing=LABEL_SMOOTHING)
-
-
-def labels_of(view: LabelledImages) -> Tensor:
-    """Class indices of all images of ``view``, int64 ``[N]`` on the CPU."""
-    return torch.from_numpy(np.asarray(view.labels).astype(np.int64))
 
 
 def move_towards(averaged: nn.Module, module: nn.Module, share: float) -> None:

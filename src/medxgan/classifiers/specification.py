@@ -39,7 +39,8 @@ def read_spec(source: SpecSource) -> ClassifierSpec:
         where = ".".join(map(str, first["loc"]))
         entry = f"'{where}': " if where else ""
         raise ClassifierError(
-            f"the classifier's specification is wrong: {entry}{first['msg']}; known entries: "
+            f"the classifier's specification is wrong: {entry}"
+            f"{first['msg'].removeprefix('Value error, ')}; known entries: "
             f"{', '.join(ClassifierSpec.model_fields)}"
         ) from error
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Self
 
 import torch
@@ -115,13 +116,27 @@ class TorchClassifier:
         """Images ``[N, C, H, W]`` -> ``[N]``: log-odds of class ``target`` against the rest.
 
         Exact from the raw output, so they keep their gradient where probabilities saturate; see
-        ``log_odds_from_rows`` for each kind of output.
+        ``log_odds_from_rows`` for each kind of output. Of a value, what stands for them, see
+        ``ValueScale.evidence``: 0 where positive begins.
 
         Raises:
             ClassifierError: as for a call, or no class has that index.
         """
         index = self.spec.target_index(target)
-        return log_odds_from_rows(self._rows(images), self.spec.output, index)
+        odds = log_odds_from_rows(self._rows(images), self.spec.output, index)
+        scale = self.spec.value_scale
+        return odds if scale is None else scale.evidence(odds)
+
+    def with_threshold(self, positive_from: float | None) -> Self:
+        """The same model, its value counted as positive from another number on; None: the middle.
+
+        Raises:
+            ClassifierError: the output is not ``value``, or the number lies outside its range.
+        """
+        changed = copy(self)
+        changed.spec = self.spec.with_threshold(positive_from)
+        changed.fingerprint = changed._identify()
+        return changed
 
     def last_convolution(self) -> nn.Module | None:
         """The layer for Grad-CAM: the last features that still have a place in the image.

@@ -8,6 +8,7 @@ import typer
 
 from medxgan.cli.audit import audit
 from medxgan.cli.demo import demo
+from medxgan.cli.distill import distill
 from medxgan.cli.evaluate import evaluate
 from medxgan.cli.explain import explain
 from medxgan.cli.fit_classifier import fit_classifier
@@ -20,7 +21,18 @@ from medxgan.version import __version__
 __all__ = ["app", "main"]
 
 # In the order in which help lists them.
-COMMANDS = (demo, phantom, fit_classifier, train, fit_direction, explain, evaluate, audit, inspect)
+COMMANDS = (
+    demo,
+    phantom,
+    fit_classifier,
+    distill,
+    train,
+    fit_direction,
+    explain,
+    evaluate,
+    audit,
+    inspect,
+)
 
 app = typer.Typer(
     name="medxgan",

@@ -43,6 +43,13 @@ def explain(
     ] = "encoder",
     frames: Annotated[int, typer.Option(help="Pictures of the film.")] = 11,
     direction: Direction = None,
+    to: Annotated[
+        float | None,
+        typer.Option(
+            help="With a direction: also a series of images to this answer (probability, or "
+            "value), and the other way."
+        ),
+    ] = None,
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
@@ -53,6 +60,7 @@ def explain(
     """Explain images, and write a report for the browser."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
+    from medxgan.directed_series import check_series, series_of
     from medxgan.explaining import (
         explain_inputs,
         parse_settings,
@@ -62,11 +70,14 @@ def explain(
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, progress
+    from medxgan.report.series import write_series
 
     settings = parse_settings(methods, refine=refine, start=start, frames=frames, seed=seed)
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
+    if to is not None:
+        check_series(explainer, to)
     with busy("Reading images", quiet=quiet):
         inputs = explainer.read(images, split)
     say_notes(inputs.notes, quiet=quiet)
@@ -74,6 +85,13 @@ def explain(
         explanations = explain_inputs(explainer, inputs, settings, report, target=target)
     with busy("Writing the report", quiet=quiet):
         page = write_explanations(explanations, explainer, out)
+    table = None
+    if to is not None:
+        with progress("Moving to the answer", len(inputs), "images", quiet=quiet) as report:
+            series = series_of(explainer, inputs, to, settings, report)
+        table = write_series(series, out)
     if not quiet:
         print_table(summary_rows(explanations))
         print(f"Report written to {page}; open it in a browser.")
+    if table is not None and not quiet:
+        print(f"Series written to {table} and the folders beside it.")

@@ -16,6 +16,25 @@ def fit_classifier(
     size: Annotated[
         int | None, typer.Option(help="Bring images to this height and width: 32, 64, 128 or 256.")
     ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            help="logits: classes. value: a number, such as a grade. By itself: classes where the "
+            "data have any, else the value."
+        ),
+    ] = None,
+    value_name: Annotated[str, typer.Option(help="value: what it is called.")] = "value",
+    value_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="value: its least and greatest; by default of the images to learn from.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="value: positive from here on; by default the middle of the range."),
+    ] = None,
     channels: Annotated[
         int | None, typer.Option(help="Bring images to 1 (grey) or 3 (colour) channels.")
     ] = None,
@@ -38,12 +57,13 @@ def fit_classifier(
     from medxgan.console import print_table, say_notes
     from medxgan.data import open_dataset
     from medxgan.device import choose_device
+    from medxgan.fitted_answer import choose_answer
     from medxgan.fitting import (
-        MEASURED_HEADER,
         chance_note,
         check_size,
         epoch_text,
         fit_on_dataset,
+        measured_header,
         measured_rows,
         size_note,
     )
@@ -55,10 +75,14 @@ def fit_classifier(
     chosen_device = choose_device(device)
     with busy(f"Reading {data}", quiet=quiet):
         images = open_dataset(data, size=size, channels=channels)
-    say_notes([*images.notes, *filter(None, [size_note(images)])], quiet=quiet)
+    answer, notes = choose_answer(
+        images, output, name=value_name, value_range=value_range, positive_from=threshold
+    )
+    say_notes([*images.notes, *notes, *filter(None, [size_note(images)])], quiet=quiet)
     with progress("Fitting", epochs, "epochs", quiet=quiet) as report:
         classifier = fit_on_dataset(
             images,
+            answer=answer,
             arch=arch,
             epochs=epochs,
             patience=patience,
@@ -72,6 +96,6 @@ def fit_classifier(
         )
     save_classifier(out, classifier)
     if not quiet:
-        print_table(measured_rows(classifier), MEASURED_HEADER)
+        print_table(measured_rows(classifier), measured_header(classifier))
         print(f"Classifier written to {out}.")
     say_notes(filter(None, [chance_note(classifier)]), quiet=quiet)

@@ -20,7 +20,10 @@ def fit_direction(
     ],
     target: Target = None,
     name: Annotated[
-        str | None, typer.Option(help="Of the direction; that of the model's file by default.")
+        str | None,
+        typer.Option(
+            help="Of the direction; by default that of the model's file, and the class if given."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -47,9 +50,16 @@ def fit_direction(
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table
     from medxgan.device import choose_device
-    from medxgan.direction_file import FOLDER, generator_fingerprint, save_direction
+    from medxgan.direction_file import (
+        FOLDER,
+        check_free,
+        check_name,
+        direction_name,
+        generator_fingerprint,
+        save_direction,
+    )
     from medxgan.errors import ConfigError, nearest
-    from medxgan.fitting_direction import KINDS, direction_name, figure_rows
+    from medxgan.fitting_direction import KINDS, figure_rows
     from medxgan.fitting_direction import fit_direction as fit
     from medxgan.output import check_writable_folder
     from medxgan.progress import progress
@@ -65,17 +75,19 @@ def fit_direction(
             f"{bundle} was trained against one classifier; a direction needs a style-based "
             "generator: medxgan train DATA --method stylegan"
         )
-    called = name or direction_name(classifier)
+    called = direction_name(classifier, target) if name is None else check_name(name)
     place = out or folder / FOLDER / called
     check_writable_folder(place)
     model = load_classifier(classifier, weights=weights, spec=spec)
+    explained = model.spec.target_index(target)
+    check_free(place, model, explained)
     judge = load_classifier(oracle) if oracle is not None else None
     with progress("Fitting", 100, "%", quiet=quiet) as report:
         fitted = fit(
             opened,
             generator_fingerprint(folder),
             model,
-            model.spec.target_index(target),
+            explained,
             name=called,
             oracle=judge,
             kind=KINDS[kind],

@@ -9,6 +9,7 @@ import typer
 from medxgan.cli.options import INTERRUPTED, DataPath, Device, Quiet, Seed, Spec, Target, Weights
 
 if TYPE_CHECKING:
+    from medxgan.classifiers import TorchClassifier
     from medxgan.config import TrainingSettings
 
 PRESET_OF_METHOD = {"medxgan": "small", "stylegan": "stylegan"}
@@ -45,6 +46,12 @@ def train(
         typer.Option("--set", metavar="SECTION.NAME=VALUE", help="One setting; repeat for more."),
     ] = None,
     target: Target = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a model of a value: positive from here on; as the model says by default."
+        ),
+    ] = None,
     weights: Weights = None,
     spec: Spec = None,
     oracle: Annotated[
@@ -85,6 +92,7 @@ def train(
     of_classifier = {
         "--classifier": classifier,
         "--target": target,
+        "--threshold": threshold,
         "--weights": weights,
         "--spec": spec,
         "--oracle": oracle,
@@ -94,9 +102,7 @@ def train(
     _check_method(method, settings)
     choose_device(device)
     check_writable_folder(out)
-    model = (
-        load_classifier(classifier, weights=weights, spec=spec) if classifier is not None else None
-    )
+    model = _model(classifier, weights, spec, threshold) if classifier is not None else None
     judge = load_classifier(oracle) if oracle is not None else None
     channels = model.spec.channels if model else None
     with busy(f"Reading {data}", quiet=quiet):
@@ -133,6 +139,16 @@ def train(
         print_table(figure_rows(trained.figures))
         print(f"Bundle written to {out}.")
     say_notes(filter(None, [poorness(trained.figures)]), quiet=quiet)
+
+
+def _model(
+    source: str, weights: Path | None, spec: Path | None, threshold: float | None
+) -> "TorchClassifier":
+    """The model to explain; of a value, positive from ``threshold`` on where that is given."""
+    from medxgan.classifiers import load_classifier
+
+    model = load_classifier(source, weights=weights, spec=spec)
+    return model if threshold is None else model.with_threshold(threshold)
 
 
 def _check_options(method: str, of_classifier: Mapping[str, object], size: int | None) -> None:

@@ -49,7 +49,10 @@ class Size(NamedTuple):
 
 
 def count_predictions(
-    called: NDArray[np.bool_], labels: NDArray[np.int64], target: int
+    called: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    target: int,
+    why_unknown: str = "no image is labelled",
 ) -> dict[str, int | str | None]:
     """How the classifier's answers compare with the labels, in images.
 
@@ -57,6 +60,7 @@ def count_predictions(
         called: what the classifier calls positive, ``[N]``.
         labels: class indices ``[N]``, -1 = unlabelled.
         target: index of the explained class.
+        why_unknown: reason to give where no image has a label.
 
     >>> counts = count_predictions(np.array([True, True, False]), np.array([1, 0, 1]), target=1)
     >>> counts["detected"], counts["false_alarms"], counts["missed"]
@@ -70,7 +74,7 @@ def count_predictions(
     }
     if not labelled.any():
         unknown = dict.fromkeys(("detected", "missed", "false_alarms"))
-        return {**counts, **unknown, "reason": "no image is labelled"}
+        return {**counts, **unknown, "reason": why_unknown}
     return {
         **counts,
         "detected": int((called & positive).sum()),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from medxgan.classifiers import TorchClassifier, fingerprint_of
 from medxgan.data import Dataset
 from medxgan.errors import ClassifierError, ConfigError, DataError
+from medxgan.evaluate.surrogate import models_of
 from medxgan.explain import METHODS
 from medxgan.explainer import Explainer
 
@@ -24,16 +25,44 @@ def judging_oracle(
     judge = oracle or explainer.oracle
     if judge is None:
         return None, explainer.target
-    classifier = explainer.classifier
-    # With the classifier's own description: other class names do not make it another model.
-    if fingerprint_of(judge.module, classifier.spec) == classifier.fingerprint:
-        raise ClassifierError(
-            f"the oracle has the same weights as the explained classifier, "
-            f"{classifier.fingerprint[:12]}, and would agree with it in everything; give one that "
-            "was trained on its own, or none"
-        )
+    for model in models_of(explainer.classifier):
+        # With the model's own description: other class names do not make it another model.
+        if model.fingerprint in (judge.fingerprint, fingerprint_of(judge.module, model.spec)):
+            raise ClassifierError(
+                f"the oracle has the same weights as the explained classifier, "
+                f"{model.fingerprint[:12]}, and would agree with it in everything; give one that "
+                "was trained on its own, or none"
+            )
     judge.to(explainer.device)
-    return judge, judge.spec.target_index(explainer.bundle.target_name)
+    return check_same_answer(explainer, judge), _judged(explainer, judge)
+
+
+def check_same_answer(explainer: Explainer, judge: TorchClassifier) -> TorchClassifier:
+    """The judge; one of a value counts as positive what the explained model does.
+
+    Raises:
+        ClassifierError: one of the two gives a value and the other classes, or they give values of
+            different ranges.
+    """
+    spec, judging = explainer.spec, judge.spec
+    if (spec.value_range is None) != (judging.value_range is None):
+        raise ClassifierError(
+            f"the explained model has the output '{spec.output}', the oracle '{judging.output}'; "
+            "give an oracle that answers the same question"
+        )
+    if spec.value_range != judging.value_range:
+        raise ClassifierError(
+            f"the value of the explained model has the range {list(spec.value_range or ())}, that "
+            f"of the oracle {list(judging.value_range or ())}; give one of the same scale"
+        )
+    return judge if spec.value_range is None else judge.with_threshold(spec.positive_from)
+
+
+def _judged(explainer: Explainer, judge: TorchClassifier) -> int:
+    """Index of what the oracle judges; a value needs no name to be the same."""
+    if judge.spec.value_range is not None:
+        return 0
+    return judge.spec.target_index(explainer.bundle.target_name)
 
 
 def check_numbers(**numbers: int) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from medxgan.classifiers import TorchClassifier
 from medxgan.data import Dataset
 from medxgan.errors import ClassifierError
+from medxgan.evaluate.answers import answer_sections, truth_of, why_unknown
 from medxgan.evaluate.columns import Columns, joined
 from medxgan.evaluate.comparison import compare_with_controls
 from medxgan.evaluate.counts import (
@@ -31,6 +32,7 @@ from medxgan.evaluate.places import places, reasons_for_nulls
 from medxgan.evaluate.positives import measure_positives
 from medxgan.evaluate.realism import measure_realism
 from medxgan.evaluate.redrawn import redrawn_classifier, untrained
+from medxgan.evaluate.surrogate import surrogate_remarks, surrogate_section
 from medxgan.evaluate.task import Progress, Task, images_at_once, silent
 from medxgan.explain import METHODS, check_methods
 from medxgan.explain.lig import STEPS
@@ -39,6 +41,8 @@ from medxgan.explain.settings import DEFAULT_METHODS
 from medxgan.explainer import Explainer
 from medxgan.metrics.counterfactual import POSITIVE_FROM
 from medxgan.types import Latent, Status
+
+NOTHING_CALLED = "the classifier calls no image positive"
 
 
 @dataclass(frozen=True)
@@ -159,16 +163,23 @@ def evaluate(
     )
     figures = summaries(prior, None) | realism | with_medians(of_positives, found.columns) | of_both
     reasons = reasons_for_nulls(task, len(positives), found.skipped, not_redrawn)
+    surrogate = surrogate_section(task, before)
+    truth = truth_of(data, explainer.spec, explainer.target)
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "n": len(data),
-        "predictions": count_predictions(called, data.labels, explainer.target),
+        "predictions": count_predictions(
+            called, truth, 1, why_unknown(data, explainer.spec, explainer.target)
+        ),
         "statuses": count_statuses(found.statuses),
+        "surrogate": surrogate,
         "notes": [
+            *surrogate_remarks(task, surrogate),
             *notes_on_size(found.columns, groups, data.groups.tolist()),
             *note_on_oracle(before, of_oracle),
         ],
         **fill(figures, reasons, places([*METHODS, *own])),
+        **answer_sections(explainer, found.columns, figures, NOTHING_CALLED),
         "failed_maps": count_failed_maps(found.columns),
     }
     document["monotonicity"]["paths_of"] = "encoded positives"

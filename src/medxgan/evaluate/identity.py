@@ -38,10 +38,13 @@ def _digest_of_bundle(explainer: Explainer) -> str:
 
 
 def digest_of_data(data: Dataset) -> str:
-    """A name for the images that changes with any pixel, label, group, mask or twin."""
+    """A name for the images that changes with any pixel, label, value, group, mask or twin."""
     table, rows = data.table, data.rows
     digest = hashlib.sha256(f"{table.limits} {table.class_names}".encode())
-    for column in (table.pixels, table.masks, table.twins, table.has_mask, table.labels):
+    for column in (
+        *(table.pixels, table.masks, table.twins, table.has_mask, table.labels),
+        table.values,
+    ):
         if column is not None:
             chosen = np.ascontiguousarray(column[rows])
             digest.update(f"{chosen.dtype} {chosen.shape}".encode())

@@ -31,7 +31,7 @@ def measure_codes(task: Task, codes: int, positives_per_code: int) -> Columns:
     explainer = task.explainer
     z1, first = explainer.sample_codes(codes, positive=True, seed=task.seed)
     further = [
-        explainer.sample_codes(codes, positive=True, seed=task.seed + number)[1]
+        explainer.sample_pathology(z1, seed=task.seed + number)
         for number in range(1, positives_per_code)
     ]
     judges = explainer.generator, explainer.classifier, explainer.target

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from medxgan.evaluate.answers import answer_columns, masks_of_target, truth_of
 from medxgan.evaluate.columns import Columns, Rows, joined
 from medxgan.evaluate.controls import control_columns, redrawn_columns
 from medxgan.evaluate.counterfactuals import (
@@ -78,9 +79,12 @@ def _measure(task: Task, before: Tensor, rows: Rows) -> Part:
     score = before[rows].to(images)
     explained = explain_positives(task.explainer, images, task.steps)
     maps = make_maps(task, explained)
-    masks = task.data.mask_images(rows)[0]
+    explainer = task.explainer
+    truth = truth_of(task.data, explainer.spec, explainer.target)
+    masks = masks_of_target(task.data, rows, truth, explainer.spec)
     columns = (
         _columns_of_change(task, rows, explained, score, masks)
+        | answer_columns(explainer, explained, score)
         | localization_columns(maps, masks)
         | completeness_columns(maps.signed, explained.probabilities)
         | deletion_columns(task, rows, explained, maps)
@@ -143,6 +147,7 @@ def _judge(task: Task, explained: Explained, before: Tensor) -> list[Status]:
         explained.latent,
         judged,
         task.explainer.bundle.thresholds,
+        task.explainer.spec,
     )
 
 

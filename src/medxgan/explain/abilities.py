@@ -13,7 +13,7 @@ def unmet_needs(classifier: Classifier) -> dict[Need, str]:
     """What methods need and this classifier does not give, with the reason.
 
     >>> from medxgan.classifiers import BlackBox
-    >>> spec = {"size": 8, "output": "value", "class_names": ["brightness"]}
+    >>> spec = {"size": 8, "class_names": ["dark", "bright"], "output": "binary_logit"}
     >>> unmet_needs(BlackBox(lambda images: images.mean((2, 3)), spec))["gradients"]
     'a Python function gives no gradients'
     """

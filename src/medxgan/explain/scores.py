@@ -16,13 +16,24 @@ GPU_PIXELS_AT_ONCE = 2**21
 
 
 def probability(classifier: Classifier, target: int) -> Score:
-    """The classifier's score of class ``target``: its probability, or the value for regression.
+    """The score of class ``target``: its probability; of a value, its place in the range.
 
-    >>> uncertain = lambda images: torch.full((len(images), 2), 0.5)
-    >>> probability(uncertain, target=1)(torch.zeros(3, 1, 8, 8))
-    tensor([0.5000, 0.5000, 0.5000])
+    See ``ClassifierSpec.score``. From 0.5 on an image is positive.
+
+    >>> from medxgan.classifiers import BlackBox
+    >>> spec = {"size": 8, "output": "value", "class_names": ["grade"], "value_range": [0, 4]}
+    >>> grader = BlackBox(lambda images: images.mean((2, 3)) + 2, spec)
+    >>> probability(grader, target=0)(torch.ones(3, 1, 8, 8))
+    tensor([0.7500, 0.7500, 0.7500])
     """
-    return lambda images: classifier(images)[:, target]
+    return lambda images: classifier.spec.score(classifier(images), target)
+
+
+def answers(classifier: Classifier, images: Tensor) -> Tensor:
+    """All that a classifier says of images ``[N, C, H, W]``, without gradients, ``[N, K]``."""
+    with torch.no_grad():
+        parts = [classifier(part) for part in torch.split(images, images_at_once(images))]
+    return torch.cat(parts)
 
 
 def images_at_once(images: Tensor) -> int:

@@ -1,8 +1,12 @@
-"""Steering a code to a wanted answer: the local direction of each image, step by step.
+"""Moving the code of an image until a model's answer is the wanted one.
 
-One direction for all images is a compromise. Here the gradient of the evidence at this very code,
-and how each step changes this very image, are measured by finite differences: by asking the model,
-never its gradient. Each step then raises the evidence for the least change of the image.
+First along one direction that serves all images. Where the answer is not had there, along
+directions of the image's own: the slope of the evidence at this very code, and how each step
+changes this very image, are measured by finite differences, that is, by asking the model and never
+its gradient. Each step then raises the evidence for the least change of the image.
+
+Everywhere below a code is z1 ``[N, ...]``, where an image is, and z2 ``[N, d]``, how far it is
+moved; see ``DirectedGenerator``.
 """
 
 from collections.abc import Callable
@@ -11,30 +15,60 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medxgan.explain.direction import CodeFrame, least_change
+from medxgan.explain.direction import least_change
+from medxgan.explain.scores import Score, images_at_once
+from medxgan.types import Generator
 
-Draw = Callable[[Tensor], Tensor]
-"""Codes ``[M, d]`` -> images ``[M, C, H, W]``."""
-Evidence = Callable[[Tensor], Tensor]
-"""Images ``[M, C, H, W]`` -> evidence ``[M]``: log-odds, or the value of a regression."""
-
+FARTHEST = 12.0
+"""Longest move along the common direction, in standard deviations of the prior."""
+LONGEST = 4.0
+"""Longest step along a direction of the image's own, likewise."""
+STEPS = 8
+"""Of these, at most."""
+LEAST_GAIN = 1e-2
+"""A step that brings the evidence nearer by less is the last one."""
+DOUBLINGS, HALVINGS = 5, 7
+PROBED = 32
+"""Directions that the slope is measured in: the common one, and the axes of greatest variance."""
 PROBE = 0.3
-"""Length of a finite difference, in standard deviations of the prior."""
+"""Length of a finite difference, in standard deviations."""
 DAMPING = 0.1
-LONGEST = 2.0
-"""Most that one step moves a code, in standard deviations."""
-STEPS = 12
 FLAT = 1e-4
-"""Rise of evidence along a unit step below which it is called flat."""
+"""Evidence that rises by less than this a standard deviation is called flat."""
+
+Answer = Callable[[Tensor, Tensor], Tensor]
+"""Codes z1, z2 -> the model's evidence ``[N]`` on their images."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The evidence that N images shall have.
+
+    Attributes:
+        wanted: ``[N]``.
+        upwards: is more evidence wanted, or less? bool ``[N]``. What has it from the start, or is
+            beyond, is there already.
+    """
+
+    wanted: Tensor
+    upwards: Tensor
+
+    def missing(self, evidence: Tensor) -> Tensor:
+        """How much is still missing ``[N]``: 0 or less where it is had."""
+        short = self.wanted - evidence
+        return torch.where(self.upwards, short, -short)
+
+    def __getitem__(self, rows: Tensor) -> "Goal":
+        return Goal(self.wanted[rows], self.upwards[rows])
 
 
 @dataclass(frozen=True)
 class Slope:
-    """What small steps in each coordinate do to N images.
+    """What small steps along A directions do to N images.
 
     Attributes:
-        gradient: of the evidence, ``[N, k]``; zeros where no model was asked.
-        metric: squared change of the image for a step s is ``s · metric · s``, ``[N, k, k]``.
+        gradient: of the evidence, ``[N, A]``; zeros where no model was asked.
+        metric: squared change of the image for a step s is ``s · metric · s``, ``[N, A, A]``.
     """
 
     gradient: Tensor
@@ -42,130 +76,228 @@ class Slope:
 
 
 @dataclass(frozen=True)
-class Steered:
-    """Where N codes were steered to.
+class Moved:
+    """Where N codes were moved.
 
     Attributes:
-        codes: ``[N, d]``.
-        evidence: there, ``[N]``.
-        reached: is it as much as was wanted, or more, on the way? ``[N]``.
+        z2: the moves, ``[N, d]``.
+        missing: evidence that is still missing there, ``[N]``: 0 or less where it is had.
+        locally: were directions of the image's own taken? bool ``[N]``.
     """
 
-    codes: Tensor
-    evidence: Tensor
-    reached: Tensor
+    z2: Tensor
+    missing: Tensor
+    locally: Tensor
+
+    @property
+    def reached(self) -> Tensor:
+        """Is the wanted evidence had? bool ``[N]``."""
+        return self.missing <= 0
+
+
+def answer_of(generator: Generator, evidence: Score) -> Answer:
+    """What a model says of the images of codes; drawn in batches that fit memory, none is kept."""
+
+    def answer(z1: Tensor, z2: Tensor) -> Tensor:
+        return torch.cat([evidence(part) for part in drawn(generator, z1, z2)])
+
+    return answer
 
 
 @torch.no_grad()
-def measure_slope(
-    draw: Draw, evidence: Evidence | None, codes: Tensor, frame: CodeFrame, probe: float = PROBE
-) -> Slope:
-    """Finite differences at codes ``[N, d]``: 2 k images each; without a model, of these alone."""
-    gradients, metrics = [], []
-    offsets = frame.offsets(probe * torch.eye(len(frame.axes), device=codes.device))
-    for code in codes:
-        ahead, behind = draw(code + offsets), draw(code - offsets)
-        rise = evidence(ahead) - evidence(behind) if evidence else ahead.new_zeros(len(ahead))
-        gradients.append(rise / (2 * probe))
-        change = (ahead - behind).flatten(1).float() / (2 * probe)
-        metrics.append(change @ change.T)
-    return Slope(torch.stack(gradients).float(), torch.stack(metrics))
+def drawn(generator: Generator, z1: Tensor, z2: Tensor) -> list[Tensor]:
+    """Images of N codes, at least 1, in batches that fit memory: ``[n, C, H, W]`` each."""
+    first = generator(z1[:1], z2[:1])
+    parts = zip(*(code[1:].split(images_at_once(first)) for code in (z1, z2)), strict=True)
+    return [first, *(generator(*part) for part in parts if len(part[0]) > 0)]
+
+
+@torch.no_grad()
+def find_moves(
+    generator: Generator,
+    evidence: Score,
+    z1: Tensor,
+    goal: Goal,
+    direction: Tensor,
+    *,
+    common: bool = True,
+    local: bool = True,
+) -> Moved:
+    """Move codes until their images have the wanted evidence.
+
+    Args:
+        generator: codes to images.
+        evidence: of images ``[M, C, H, W]`` -> ``[M]``.
+        z1: where the images are.
+        goal: what is wanted of each.
+        direction: that raises the evidence of most images, of length 1, ``[d]``.
+        common: follow this direction?
+        local: take directions of the image's own where that does not get there?
+    """
+    answer = answer_of(generator, evidence)
+    z2 = z1.new_zeros(len(z1), len(direction))
+    missing = goal.missing(answer(z1, z2))
+    locally = torch.zeros_like(goal.upwards)
+    rows = _rows(missing > 0)
+    if common and len(rows) > 0:
+        along = direction.expand(len(rows), -1)
+        z2[rows], missing[rows] = follow(
+            answer, z1[rows], z2[rows], along, goal[rows], missing[rows], farthest=FARTHEST
+        )
+    rows = _rows(missing > 0)
+    if local and len(rows) > 0:
+        own, lacking = steer(generator, evidence, z1[rows], goal[rows], direction)
+        better = lacking < missing[rows]
+        rows, own, lacking = rows[better], own[better], lacking[better]
+        z2[rows], missing[rows], locally[rows] = own, lacking, True
+    return Moved(z2, missing, locally)
+
+
+def follow(
+    answer: Answer,
+    z1: Tensor,
+    z2: Tensor,
+    directions: Tensor,
+    goal: Goal,
+    missing: Tensor,
+    *,
+    farthest: float,
+) -> tuple[Tensor, Tensor]:
+    """Go along directions until the wanted evidence is first had, or as near to it as they lead.
+
+    Looks at strengths that double up to the farthest, then halves the interval in which the
+    evidence is crossed.
+
+    Args:
+        answer: to codes.
+        z1: where the images are.
+        z2: how far they are moved already, ``[N, d]``.
+        directions: that raise the evidence, ``[N, d]``; gone backwards where less is wanted.
+        goal: what is wanted.
+        missing: at the start, ``[N]``.
+        farthest: largest factor on a direction.
+
+    Returns:
+        z2 after it, and what is missing there.
+    """
+    sign = torch.where(goal.upwards, 1.0, -1.0).to(z2)
+    low, high = torch.zeros_like(sign), torch.zeros_like(sign)
+    least, found = missing.clone(), torch.zeros_like(goal.upwards)
+
+    def look(rows: Tensor, strengths: Tensor) -> Tensor:
+        moved = z2[rows] + (sign[rows] * strengths)[:, None] * directions[rows]
+        return goal[rows].missing(answer(z1[rows], moved))
+
+    for doublings in range(DOUBLINGS):
+        rows = _rows(~found)
+        if len(rows) == 0:
+            break
+        strength = farthest / 2.0 ** (DOUBLINGS - 1 - doublings)
+        lacking = look(rows, torch.full_like(sign[rows], strength))
+        better = lacking < least[rows]
+        high[rows[better]], least[rows[better]] = strength, lacking[better]
+        found[rows] = lacking <= 0
+        low[rows[lacking > 0]] = strength
+    rows = _rows(found)
+    for _ in range(HALVINGS if len(rows) > 0 else 0):
+        middle = (low[rows] + high[rows]) / 2
+        lacking = look(rows, middle)
+        over = lacking <= 0
+        low[rows[~over]] = middle[~over]
+        high[rows[over]], least[rows[over]] = middle[over], lacking[over]
+    return z2 + (sign * high)[:, None] * directions, least
 
 
 @torch.no_grad()
 def steer(
-    draw: Draw,
-    evidence: Evidence,
-    codes: Tensor,
-    wanted: Tensor,
-    frame: CodeFrame,
+    generator: Generator,
+    evidence: Score,
+    z1: Tensor,
+    goal: Goal,
+    direction: Tensor,
     *,
-    fallback: Tensor,
     steps: int = STEPS,
     damping: float = DAMPING,
-) -> Steered:
-    """Move each code until its image has the wanted evidence, for the least change of the image.
+) -> tuple[Tensor, Tensor]:
+    """Move each code in directions of its own, each for the least change of its image.
 
     Args:
-        draw: codes to images.
+        generator: codes to images.
         evidence: of images.
-        codes: to start from, ``[N, d]``.
-        wanted: evidence to be had, ``[N]``.
-        frame: coordinates to step in.
-        fallback: direction in coordinates ``[k]`` that raises the evidence, taken where the model's
-            answer does not move at all near a code.
+        z1: where the images are.
+        goal: what is wanted.
+        direction: one of those that are tried, and the one that is taken where the model's answer
+            does not change at all near a code, ``[d]``.
         steps: at most.
         damping: see ``least_change``.
+
+    Returns:
+        z2 ``[N, d]``, and the evidence that is missing there.
     """
-    codes = codes.clone()
-    now = evidence(draw(codes))
-    upwards = wanted > now
+    answer, basis = answer_of(generator, evidence), probing_basis(direction)
+    z2 = z1.new_zeros(len(z1), len(direction))
+    missing = goal.missing(answer(z1, z2))
+    rows = _rows(missing > 0)
     for _ in range(steps):
-        going = torch.nonzero(_short_of(now, wanted, upwards)).flatten()
-        if len(going) == 0:
+        if len(rows) == 0:
             break
-        slope = measure_slope(draw, evidence, codes[going], frame)
-        direction = least_change(slope.gradient, slope.metric, damping)
-        rise = (slope.gradient * direction).sum(dim=1)
-        flat = rise < FLAT
-        direction[flat] = fallback / fallback.norm()
-        length = (wanted[going] - now[going]) / rise.clamp_min(FLAT)
-        length = length.clamp(-LONGEST, LONGEST)
-        codes[going] += frame.offsets(length[:, None] * direction)
-        now[going] = evidence(draw(codes[going]))
-    return Steered(codes, now, ~_short_of(now, wanted, upwards))
+        slope = measure_slope(generator, evidence, z1[rows], z2[rows], basis)
+        own = least_change(slope.gradient, slope.metric, damping) @ basis
+        own[slope.gradient.abs().amax(dim=1) < FLAT] = direction
+        before = missing[rows]
+        z2[rows], missing[rows] = follow(
+            answer, z1[rows], z2[rows], own, goal[rows], before, farthest=LONGEST
+        )
+        rows = rows[(missing[rows] > 0) & (before - missing[rows] >= LEAST_GAIN)]
+    return z2, missing
 
 
-def _short_of(now: Tensor, wanted: Tensor, upwards: Tensor) -> Tensor:
-    return torch.where(upwards, now < wanted, now > wanted)
+def probing_basis(direction: Tensor, size: int = PROBED) -> Tensor:
+    """Orthonormal directions ``[A, d]``: this one, and the axes of greatest variance with it.
+
+    >>> probing_basis(torch.tensor([0.0, 1.0, 0.0]), 2).abs().tolist()
+    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    """
+    size = min(size, len(direction))
+    axes = torch.eye(len(direction))[: size - 1]
+    columns = torch.cat([direction.cpu()[None], axes]).T.double()
+    basis: Tensor = torch.linalg.qr(columns).Q.T.to(direction)
+    return basis
 
 
 @torch.no_grad()
-def reach_along(
-    draw: Draw,
-    evidence: Evidence,
-    codes: Tensor,
-    wanted: Tensor,
-    direction: Tensor,
-    *,
-    farthest: float,
-    halvings: int = 8,
-) -> Tensor:
-    """How far along one direction the wanted evidence is first had.
-
-    Looks at strengths that double up to the farthest, then halves the interval in which it is
-    crossed.
+def measure_slope(
+    generator: Generator,
+    evidence: Score | None,
+    z1: Tensor,
+    z2: Tensor,
+    basis: Tensor,
+    probe: float = PROBE,
+) -> Slope:
+    """Finite differences at N codes: A + 1 images each.
 
     Args:
-        draw: codes to images.
-        evidence: of images.
-        codes: ``[N, d]``.
-        wanted: evidence, ``[N]``.
-        direction: in codes, ``[d]``, that raises the evidence; it is followed backwards where less
-            evidence is wanted.
-        farthest: largest strength.
-        halvings: of the interval.
-
-    Returns:
-        Signed strengths ``[N]``; the farthest where it is not reached.
+        generator: codes to images.
+        evidence: of images; None where their change alone is asked for.
+        z1: where the images are.
+        z2: how far they are moved.
+        basis: directions to look in, ``[A, d]``.
+        probe: how far to look, in standard deviations.
     """
-    upwards = wanted > evidence(draw(codes))
-    sign = torch.where(upwards, 1.0, -1.0)
-    low, high = torch.zeros_like(sign), torch.full_like(sign, farthest)
+    offsets = torch.cat([torch.zeros_like(basis[:1]), probe * basis])
+    gradients, metrics = [], []
+    for place, move in zip(z1, z2, strict=True):
+        parts = drawn(generator, place.expand(len(offsets), -1), move + offsets)
+        images = torch.cat(parts).flatten(1).float()
+        change = (images[1:] - images[:1]) / probe
+        metrics.append(change @ change.T)
+        if evidence is not None:
+            answers = torch.cat([evidence(part) for part in parts]).float()
+            gradients.append((answers[1:] - answers[0]) / probe)
+    return Slope(
+        torch.stack(gradients or [z1.new_zeros(len(basis))] * len(z1)), torch.stack(metrics)
+    )
 
-    def is_short(strength: Tensor) -> Tensor:
-        moved = codes + (sign * strength)[:, None] * direction
-        return _short_of(evidence(draw(moved)), wanted, upwards)
 
-    found = torch.zeros_like(upwards)
-    for strength in farthest / 2.0 ** torch.arange(4, -1, -1):
-        tried = torch.full_like(sign, float(strength))
-        crossed = ~is_short(tried) & ~found
-        high = torch.where(crossed, tried, high)
-        low = torch.where(crossed | found, low, tried)
-        found |= crossed
-    for _ in range(halvings):
-        middle = (low + high) / 2
-        short = is_short(middle)
-        low, high = torch.where(short & found, middle, low), torch.where(short, high, middle)
-    return sign * torch.where(found, high, torch.full_like(high, farthest))
+def _rows(chosen: Tensor) -> Tensor:
+    return torch.nonzero(chosen).flatten()

@@ -7,7 +7,7 @@ from torch import Tensor
 from medxgan.bundle import Thresholds
 from medxgan.inversion import root_mean_square
 from medxgan.scoretext import side_text
-from medxgan.types import Latent, Problem, ProblemKind, Status
+from medxgan.types import ClassifierSpec, Latent, Problem, ProblemKind, Status
 
 
 def judge(
@@ -16,6 +16,7 @@ def judge(
     latent: Latent,
     scores: Mapping[str, Tensor],
     thresholds: Thresholds,
+    spec: ClassifierSpec | None = None,
 ) -> list[Status]:
     """The status of N explanations.
 
@@ -29,6 +30,7 @@ def judge(
         scores: of the explained class, ``[N]`` each, on ``image``, ``reconstruction`` and
             ``counterfactual``.
         thresholds: measured on held-out images.
+        spec: of the classifier, for the words; of a value, problems are told in its units.
     """
     error = (images - reconstruction).abs().mean(dim=(1, 2, 3))
     before, redrawn, after = (
@@ -53,7 +55,7 @@ def judge(
 
     positive, redrawn_positive, after_positive = before >= 0.5, redrawn >= 0.5, after >= 0.5
     for row in (positive != redrawn_positive).nonzero().flatten().tolist():
-        called, recalled = side_text(float(before[row])), side_text(float(redrawn[row]))
+        called, recalled = (side_text(float(score[row]), spec) for score in (before, redrawn))
         found[row].append(
             Problem(
                 "prediction gap",
@@ -69,7 +71,8 @@ def judge(
 
     unflipped = (positive == after_positive) | (positive != redrawn_positive)
     for row in unflipped.nonzero().flatten().tolist():
-        image, start, end = (side_text(float(score[row])) for score in (before, redrawn, after))
+        ends = (before, redrawn, after)
+        image, start, end = (side_text(float(score[row]), spec) for score in ends)
         found[row].append(
             Problem(
                 "no flip",

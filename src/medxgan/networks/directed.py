@@ -4,37 +4,83 @@ import torch
 from torch import Tensor, nn
 
 from medxgan.networks.stylegan import StyleGenerator
+from medxgan.networks.stylegan_statistics import SMALLEST_SHARE, CodeStatistics
 
 
 class DirectedGenerator(nn.Module):
     """G(z1, z2): the image at the code z1, moved by z2.
 
-    Codes are coordinates in which those of the prior have mean 0 and covariance I: w is ``mean +
-    (z1 + z2) @ axes``. z2 = 0 is the negative end of a film, z1 + z2 the positive one. In W+ z1
-    holds the coordinates of each layer, one after another, and z2 moves all of them alike.
+    Codes are coordinates in which those of the prior have mean 0 and covariance I, so that lengths
+    and random directions mean the same in all of them: w is ``mean + (z1 + z2) @ axes``. z2 = 0 is
+    one end of a film, z1 + z2 the other. In W+ z1 holds the coordinates of each layer, one after
+    another, and z2 moves all of them alike.
 
     Args:
         generator: images from w, or from W+.
-        mean: of the prior's w, ``[d]``.
-        axes: one standard deviation of w long each, ``[k, d]``.
+        statistics: of the w that its mapping network makes.
+        direction: that changes a model's answer, ``[d]``; none yet where None.
+
+    Attributes:
+        axes: one standard deviation of w long each, the one of greatest variance first, ``[d, d]``.
+        direction: of length 1 in coordinates, ``[d]``; zeros where there is none.
     """
 
     mean: Tensor
     axes: Tensor
+    direction: Tensor
 
-    def __init__(self, generator: StyleGenerator, mean: Tensor, axes: Tensor) -> None:
+    def __init__(
+        self,
+        generator: StyleGenerator,
+        statistics: CodeStatistics,
+        direction: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.generator = generator
-        self.register_buffer("mean", mean)
-        self.register_buffer("axes", axes)
+        self.register_buffer("mean", statistics.mean)
+        self.register_buffer("axes", axes_of(statistics))
+        given = torch.zeros_like(statistics.mean) if direction is None else direction
+        self.register_buffer("direction", given)
 
     def forward(self, z1: Tensor, z2: Tensor) -> Tensor:
-        """``[N, k]`` (W+: ``[N, L k]``), ``[N, k]`` -> images ``[N, C, H, W]`` in [-1, 1]."""
-        layers = z1.unflatten(1, (-1, len(self.axes)))
-        codes = self.mean + (layers + z2.unsqueeze(1)) @ self.axes
+        """``[N, d]`` (W+: ``[N, L d]``), ``[N, d]`` -> images ``[N, C, H, W]`` in [-1, 1]."""
+        places = z1.unflatten(1, (-1, len(self.axes))) + z2.unsqueeze(1)
+        codes = self.mean + places @ self.axes
         images: Tensor = self.generator(codes.squeeze(1) if codes.shape[1] == 1 else codes)
         return images
 
     def film(self, z1: Tensor, z2: Tensor, strengths: Tensor) -> Tensor:
         """Frames G(z1, t z2) ``[T, N, C, H, W]`` for strengths t ``[T]``, each drawn anew."""
         return torch.stack([self(z1, strength * z2) for strength in strengths])
+
+    def places(self, codes: Tensor) -> Tensor:
+        """w ``[N, d]``, or ``[N, L, d]`` in W+ -> z1 ``[N, d]``, or ``[N, L d]``."""
+        inverse = self.axes / self.axes.square().sum(dim=1, keepdim=True)
+        places: Tensor = ((codes - self.mean) @ inverse.T).flatten(1)
+        return places
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """z1 of images from the prior, ``[count, d]``."""
+        random = torch.Generator().manual_seed(seed)
+        z = torch.randn(count, len(self.mean), generator=random).to(self.mean.device)
+        with torch.no_grad():
+            codes: Tensor = self.generator.map(z)
+        return self.places(codes)
+
+
+def axes_of(statistics: CodeStatistics) -> Tensor:
+    """Principal axes of w ``[d, d]``, one standard deviation long, the longest first.
+
+    Those that hardly vary are as long as ``CodeStatistics.whitening`` takes them to be, so that
+    every w has coordinates, and their root mean square is its ``distance``.
+
+    >>> axes_of(CodeStatistics(torch.zeros(2), torch.diag(torch.tensor([1.0, 4.0])))).abs()
+    tensor([[0., 2.],
+            [1., 0.]])
+    """
+    variances, directions = torch.linalg.eigh(statistics.covariance.double())
+    lengths = variances.clamp_min(SMALLEST_SHARE * float(variances[-1])).sqrt()
+    # The sign of an eigenvector is an accident of the library.
+    signs = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True)).sign()
+    axes = (directions * signs * lengths).T.flip(0)
+    return axes.to(statistics.mean.dtype).contiguous()

@@ -130,6 +130,7 @@ def render_evaluation(
             sections=[
                 SectionView(words, question, section_rows(document, section))
                 for section, (words, question, _) in SECTIONS.items()
+                if section != "value" or section in document
             ],
             controls=MethodTable("controls", CONTROLS, control_rows(document)),
             random_classifier=_table(measured, "a classifier at random", RANDOM_CLASSIFIER),

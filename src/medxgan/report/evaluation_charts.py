@@ -26,6 +26,7 @@ from medxgan.report.evaluation_tables import (
     place_of,
 )
 from medxgan.report.evaluation_wording import method_label
+from medxgan.value_scale import ValueScale
 
 Numbers = NDArray[np.float64]
 
@@ -128,7 +129,9 @@ def draw_curves(
 
 def draw_films(measured: Measured, theme: Theme) -> Figure:
     """C along the film of every image, with median and quartiles."""
-    films = measured.films.detach().cpu().double().numpy()
+    scale, measure = scale_of(measured.document)
+    scores = measured.films.detach().cpu().double()
+    films = (scores if scale is None else scale.values(scores)).numpy()
     figure = Figure((WIDTH, 4.6), layout="constrained")
     axes = figure.subplots()
     if len(films) == 0:
@@ -146,15 +149,32 @@ def draw_films(measured: Measured, theme: Theme) -> Figure:
         strengths, middle, color=theme.ink, linewidth=2.5, marker="o", zorder=4, label="median"
     )
     axes.plot([], [], color=theme.thin, linewidth=0.8, label="one image")
-    axes.axhline(0.5, color=theme.muted, linestyle="--", linewidth=1, label="decision")
+    bottom, decision, top = (0.0, 0.5, 1.0)
+    if scale is not None:
+        bottom, decision, top = scale.low, scale.threshold, scale.high
+    axes.axhline(decision, color=theme.muted, linestyle="--", linewidth=1, label="decision")
     axes.set_xlim(-0.01, 1.01)
-    axes.set_ylim(-0.02, 1.02)
+    margin = 0.02 * (top - bottom)
+    axes.set_ylim(min(bottom, np.nanmin(films)) - margin, max(top, np.nanmax(films)) + margin)
     axes.set_xticks(strengths[:: max(1, len(strengths) // 10)])
     axes.set_xlabel("strength of the change: 0 the negative, 1 the reconstruction")
-    axes.set_ylabel("probability of the explained class")
+    axes.set_ylabel(measure)
     axes.set_title(f"n = {len(films)}", loc="right")
     _legend(figure, axes)
     return figure
+
+
+def scale_of(document: Document) -> tuple[ValueScale | None, str]:
+    """The scale of an explained value, None for classes; and what films show, in words.
+
+    >>> scale_of({"explained": {"name": "grade", "value_range": [0, 4], "positive_from": 2}})
+    (ValueScale(low=0, threshold=2, high=4), 'grade')
+    """
+    about = document.get("explained", {})
+    if "value_range" not in about:
+        return None, "probability of the explained class"
+    low, high = about["value_range"]
+    return ValueScale(low, about["positive_from"], high), str(about["name"])
 
 
 CHARTS = {
@@ -200,8 +220,9 @@ CHARTS = {
     ),
     "films": Chart(
         "Films",
-        "The probability along the film of each image called positive, from its redrawn negative "
-        "to its reconstruction. Good films begin below 0.5, end above it, and rise in between.",
+        "The classifier's answer along the film of each image called positive, from its redrawn "
+        "negative to its reconstruction. Good films begin below the decision, end above it, and "
+        "rise in between.",
         draw_films,
     ),
 }

@@ -20,7 +20,7 @@ from medxgan.report.figures import (
 )
 from medxgan.report.scales import DIFFERENCE, shared_scales
 from medxgan.report.wording import scale_text
-from medxgan.scoretext import score_text
+from medxgan.scoretext import score_text, words_for
 from medxgan.types import Explanation
 
 ROW_HEIGHT = 1.75
@@ -98,10 +98,13 @@ def _words(number: int, case: Case) -> str:
 
 def _pictures(explanation: Explanation, scale: float) -> list[tuple[Image.Image | None, str]]:
     """The pictures of a row with what is written below them, or instead of them."""
+    symbol = words_for(explanation.target_name, explanation.spec).symbol
     scored = [
         (
             intensity_picture(getattr(explanation, name)),
-            f"p = {score_text(explanation.scores[name])}".replace("= <", "< ").replace("= >", "> "),
+            f"{symbol} = {score_text(explanation.scores[name], explanation.spec)}".replace(
+                "= <", "< "
+            ).replace("= >", "> "),
         )
         for name in SCORED
     ]

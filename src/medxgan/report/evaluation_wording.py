@@ -193,7 +193,24 @@ SECTIONS: dict[str, tuple[str, str, dict[str, Measure]]] = {
                 "prediction match", "higher", "Share of copies that are called as the original is."
             ),
             "prediction_mae": Measure(
-                "prediction gap", "lower", "Mean absolute difference of the two probabilities."
+                "prediction gap", "lower", "Mean absolute difference of the two scores."
+            ),
+        },
+    ),
+    "value": (
+        "Values",
+        "What the model's value becomes, in its own units, over the images called positive.",
+        {
+            "image": Measure("originals", "neither", "Mean value of the originals."),
+            "reconstruction": Measure("reconstructions", "neither", "The same of their copies."),
+            "counterfactual": Measure(
+                "negatives", "neither", "Of the copies once the finding is taken out."
+            ),
+            "transferred": Measure(
+                "transferred", "neither", "Of the originals with the change made on them."
+            ),
+            "reconstruction_mae": Measure(
+                "value gap", "lower", "Mean absolute difference of original and copy."
             ),
         },
     ),

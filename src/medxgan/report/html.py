@@ -24,6 +24,7 @@ def render_report(
     title: str = "Counterfactual explanations",
     summary: Mapping[str, object] | None = None,
     caution: str | None = None,
+    notes: Sequence[str] = (),
     footer_facts: Mapping[str, object] | None = None,
 ) -> str:
     """One self-contained HTML page: no request leaves it, and its policy allows none.
@@ -36,6 +37,7 @@ def render_report(
         summary: figures of the bundle on held-out images, by name; entries of ``metrics.json``
             will do.
         caution: what every reader must know of the bundle, shown at the top.
+        notes: the same of these explanations, beside what they say themselves.
         footer_facts: facts of the bundle (name, method, classifier, data licence), by name.
 
     Returns:
@@ -52,6 +54,7 @@ def render_report(
         make_view(explanation, f"image-{number}", methods, scales)
         for number, explanation in enumerate(explanations, start=1)
     ]
+    targets, words = " or ".join(sorted({view.target for view in views})), views[0].words
     style = source("report.css") + gradient_rules()
     script = source("report.js")
     return (
@@ -60,7 +63,9 @@ def render_report(
         .render(
             title=title,
             views=views,
-            targets=" or ".join(sorted({view.target for view in views})),
+            targets=targets,
+            words=words,
+            measured_as=words.measure if words.symbol != "p" else f"probability of {targets}",
             counts=_counts(views),
             problem_counts=_problem_counts(explanations),
             difference_end=scale_text(scales[DIFFERENCE]),
@@ -68,6 +73,7 @@ def render_report(
             colour_channels=any(in_colour(explanation) for explanation in explanations),
             outlined=any(view.outline for view in views),
             caution=caution,
+            notes=_notes(explanations, notes),
             summary={name: fact_text(value) for name, value in (summary or {}).items()},
             footer_facts={name: fact_text(value) for name, value in (footer_facts or {}).items()},
             style=style,
@@ -85,6 +91,12 @@ def _methods(explanations: Sequence[Explanation]) -> tuple[str, ...]:
         named |= dict.fromkeys([*shown_methods(explanation), *skipped])
     known = [*FIRST_ROW_METHODS, *(name for name in METHOD_LABELS if name not in FIRST_ROW_METHODS)]
     return tuple(sorted(named, key=lambda name: known.index(name) if name in known else len(known)))
+
+
+def _notes(explanations: Sequence[Explanation], further: Sequence[str]) -> list[str]:
+    """Each note once, as a sentence."""
+    own = [note for explanation in explanations for note in explanation.notes]
+    return [f"{note[:1].upper()}{note[1:]}." for note in dict.fromkeys([*own, *further])]
 
 
 def _counts(views: Sequence[View]) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from medxgan.report.classes import ClassRow, became_text, class_rows
 from medxgan.report.figures import (
     BRIGHTNESS,
     EVIDENCE,
@@ -21,8 +22,8 @@ from medxgan.report.figures import (
 from medxgan.report.scales import COLOUR_DIFFERENCE, DIFFERENCE, Scales, in_colour
 from medxgan.report.vector import Curve, outline_path, probability_curve
 from medxgan.report.wording import METHOD_LABELS, scale_text
-from medxgan.scoretext import score_text
-from medxgan.types import Explanation, Problem
+from medxgan.scoretext import Words, score_text, words_for
+from medxgan.types import ClassifierSpec, Explanation, Problem
 
 FIRST_ROW_METHODS = ("lig", "grad-cam", "ig")
 LARGEST_FILM_SIDE = 128
@@ -30,7 +31,7 @@ LARGEST_FILM_SIDE = 128
 
 @dataclass(frozen=True)
 class Score:
-    """A probability as text, and as the length of a bar of 100 (0 where it is not known)."""
+    """A score as text, a value in its units, and as the length of a bar of 100 (0 if unknown)."""
 
     text: str
     known: bool
@@ -93,6 +94,9 @@ class View:
     height: int
     film_note: str
     outline: str
+    words: Words
+    classes: tuple[ClassRow, ...]
+    became: str
 
     @property
     def thumbnail(self) -> str:
@@ -111,12 +115,13 @@ def make_view(
         methods: every method that the report shows, so that rows of different images align.
         scales: colour scale of each kind of map.
     """
-    scores = {name: _score(value) for name, value in explanation.scores.items()}
+    scores = {name: _score(value, explanation.spec) for name, value in explanation.scores.items()}
+    words = words_for(explanation.target_name, explanation.spec)
     first = tuple(method for method in methods if method in FIRST_ROW_METHODS)
     rest = tuple(method for method in methods if method not in FIRST_ROW_METHODS)
     height, width = explanation.image.shape[-2:]
     small = [shrink(intensity_picture(frame), LARGEST_FILM_SIDE) for frame in explanation.frames]
-    curve = probability_curve(explanation.strengths, explanation.probabilities)
+    curve = probability_curve(explanation.strengths, explanation.probabilities, explanation.spec)
     return View(
         anchor=anchor,
         name=explanation.name,
@@ -127,7 +132,7 @@ def make_view(
         problems=explanation.status.problems,
         scores=scores,
         row=[
-            *_image_panels(explanation, scores),
+            *_image_panels(explanation, scores, words),
             _difference_panel(explanation, scales),
             *(_method_panel(explanation, method, scales) for method in first),
         ],
@@ -142,7 +147,7 @@ def make_view(
         first_frame=_nearest(explanation.strengths, 1.0 if explanation.positive else 0.0),
         curve=curve,
         alternatives=[
-            Alternative(data_uri(intensity_picture(image)), score_text(score))
+            Alternative(data_uri(intensity_picture(image)), score_text(score, explanation.spec))
             for image, score in zip(
                 explanation.alternatives, explanation.alternative_scores.tolist(), strict=True
             )
@@ -152,12 +157,16 @@ def make_view(
         height=height,
         film_note=_film_note(small[0].size, (width, height)),
         outline="" if explanation.mask is None else outline_path(explanation.mask),
+        words=words,
+        classes=class_rows(explanation),
+        became=became_text(explanation),
     )
 
 
-def _image_panels(explanation: Explanation, scores: dict[str, Score]) -> list[Panel]:
-    name, target = explanation.name, explanation.target_name
-    presence = "without" if explanation.positive else "with"
+def _image_panels(explanation: Explanation, scores: dict[str, Score], words: Words) -> list[Panel]:
+    name = explanation.name
+    measure = words.measure if words.symbol != "p" else f"probability of {words.target}"
+    made = words.made_negative if explanation.positive else words.made_positive
     pictures: list[tuple[str, Tensor, str, str]] = [
         ("image", explanation.image, "Original", "as given"),
         ("reconstruction", explanation.reconstruction, "Reconstruction", "redrawn"),
@@ -165,7 +174,7 @@ def _image_panels(explanation: Explanation, scores: dict[str, Score]) -> list[Pa
             "counterfactual",
             explanation.counterfactual,
             "Counterfactual",
-            f"redrawn {presence} {target}",
+            f"redrawn {made}",
         ),
         ("transferred", explanation.transferred, "Transferred", "change on the original"),
     ]
@@ -174,7 +183,7 @@ def _image_panels(explanation: Explanation, scores: dict[str, Score]) -> list[Pa
             "image",
             caption,
             note,
-            alt=f"{name}: {caption}, {note}; probability of {target} {scores[key].text}",
+            alt=f"{name}: {caption}, {note}; {measure} {scores[key].text}",
             uri=data_uri(intensity_picture(image)),
             score=scores[key],
         )
@@ -229,10 +238,10 @@ def _map_panel(
     )
 
 
-def _score(value: float) -> Score:
+def _score(value: float, spec: ClassifierSpec | None) -> Score:
     known = math.isfinite(value)
     length = round(100 * min(max(value, 0.0), 1.0), 1) if known else 0.0
-    return Score(score_text(value), known, length, value >= 0.5)
+    return Score(score_text(value, spec), known, length, value >= 0.5)
 
 
 def _nearest(strengths: Tensor, strength: float) -> int:

@@ -14,6 +14,7 @@ from numpy.lib.format import write_array
 from PIL import Image
 from torch import Tensor
 
+from medxgan.report.classes import has_classes, named_classes
 from medxgan.report.figures import (
     BRIGHTNESS,
     EVIDENCE,
@@ -74,6 +75,7 @@ def write_report(
     title: str = "Counterfactual explanations",
     summary: Mapping[str, object] | None = None,
     caution: str | None = None,
+    notes: Sequence[str] = (),
     footer_facts: Mapping[str, object] | None = None,
 ) -> Path:
     """Write ``report.html``, ``explanations.csv`` and one subfolder an image.
@@ -87,6 +89,7 @@ def write_report(
         title: heading of the report.
         summary: figures of the bundle on held-out images, by name.
         caution: what every reader must know of the bundle, shown at the top.
+        notes: the same of these explanations, beside what they say themselves.
         footer_facts: facts of the bundle (name, method, classifier, data licence), by name.
 
     Returns:
@@ -97,7 +100,12 @@ def write_report(
         OutputError: the folder cannot be made or written to; no file is left half-written.
     """
     page = render_report(
-        explanations, title=title, summary=summary, caution=caution, footer_facts=footer_facts
+        explanations,
+        title=title,
+        summary=summary,
+        caution=caution,
+        notes=notes,
+        footer_facts=footer_facts,
     )
     scales = shared_scales(explanations)
     subfolders = unique_folder_names(explanation.name for explanation in explanations)
@@ -208,6 +216,7 @@ def _facts(explanation: Explanation) -> dict[str, object]:
         "name": explanation.name,
         "target": explanation.target,
         "target_name": explanation.target_name,
+        **_answer_facts(explanation),
         "positive": explanation.positive,
         "flipped": explanation.flipped,
         "transfer_flipped": explanation.transfer_flipped,
@@ -229,7 +238,39 @@ def _facts(explanation: Explanation) -> dict[str, object]:
         },
         "methods": list(explanation.attributions),
         "skipped": explanation.skipped,
+        "notes": list(explanation.notes),
     }
+
+
+def _answer_facts(explanation: Explanation) -> dict[str, object]:
+    """All that the model says, by class or in units of the value; nothing where it is not known."""
+    spec = explanation.spec
+    if spec is None:
+        return {}
+    facts: dict[str, object] = {
+        "output": spec.output,
+        "class_names": list(spec.class_names),
+        "answers": {
+            part: [_finite(value) for value in answer.tolist()]
+            for part, answer in explanation.answers.items()
+        },
+    }
+    if spec.value_scale is not None:
+        scale = spec.value_scale
+        facts |= {"value_range": [scale.low, scale.high], "positive_from": scale.threshold}
+    return facts
+
+
+def _answer_columns(explanation: Explanation) -> dict[str, object]:
+    """Columns of the table beside the scores: the values, or the classes that the model names."""
+    spec = explanation.spec
+    if spec is not None and spec.value_scale is not None:
+        return {
+            f"value_{part}": spec.value_scale.value(explanation.scores[part]) for part in SCORES
+        }
+    if has_classes(explanation):
+        return {f"class_{part}": "; ".join(named_classes(explanation, part)) for part in SCORES}
+    return {}
 
 
 def _finite(value: float) -> float | None:
@@ -247,6 +288,7 @@ def _file_stem(method: str) -> str:
 
 def _write_table(explanations: Sequence[Explanation], subfolders: list[str], path: Path) -> None:
     columns = ["name", "folder", "target", "positive", *(f"score_{name}" for name in SCORES)]
+    columns += dict.fromkeys(name for each in explanations for name in _answer_columns(each))
     columns += ["flipped", "transfer_flipped", "status", "problems", "skipped"]
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, columns)
@@ -260,6 +302,7 @@ def _write_table(explanations: Sequence[Explanation], subfolders: list[str], pat
                     "target": explanation.target_name,
                     "positive": explanation.positive,
                     **{f"score_{name}": explanation.scores[name] for name in SCORES},
+                    **_answer_columns(explanation),
                     "flipped": explanation.flipped,
                     "transfer_flipped": explanation.transfer_flipped,
                     "status": str(explanation.status),

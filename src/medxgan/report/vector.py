@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medxgan.scoretext import score_text
+from medxgan.types import ClassifierSpec
 
 WIDTH, HEIGHT = 720, 200
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 46
@@ -77,10 +78,13 @@ class Curve:
     bottom: int = HEIGHT - BOTTOM
 
 
-def probability_curve(strengths: Tensor, probabilities: Tensor) -> Curve:
+def probability_curve(
+    strengths: Tensor, probabilities: Tensor, spec: ClassifierSpec | None = None
+) -> Curve:
     """Curve of the probabilities ``[T]`` over the strengths ``[T]``; the y axis is 0 to 1.
 
-    Frames whose probability is not finite leave a gap in the line.
+    Of a value, whose classifier ``spec`` describes, the curve is in its units, the y axis its
+    range. Frames whose score is not finite leave a gap in the line.
 
     >>> import torch
     >>> curve = probability_curve(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0]))
@@ -90,11 +94,17 @@ def probability_curve(strengths: Tensor, probabilities: Tensor) -> Curve:
     (84.0, ['0', '0.5', '1'])
     """
     x: list[float] = strengths.tolist()
-    y: list[float] = probabilities.tolist()
-    finite = [probability for probability in y if math.isfinite(probability)]
+    scale = None if spec is None else spec.value_scale
+    bottom, decision, top = (0.0, 0.5, 1.0)
+    if scale is not None:
+        bottom, decision, top = scale.low, scale.threshold, scale.high
+    texts = [score_text(score, spec) for score in probabilities.tolist()]
+    shown = probabilities if scale is None else scale.values(probabilities)
+    y: list[float] = shown.tolist()
+    finite = [height for height in y if math.isfinite(height)]
     first = min(x)
     span = (max(x) - first) or 1.0
-    low, high = min([0.0, *finite]), max([1.0, *finite])
+    low, high = min([bottom, *finite]), max([top, *finite])
 
     def across(strength: float) -> float:
         return round(LEFT + (strength - first) / span * (WIDTH - LEFT - RIGHT), 2)
@@ -116,14 +126,17 @@ def probability_curve(strengths: Tensor, probabilities: Tensor) -> Curve:
                 across(strength),
                 down(probability if math.isfinite(probability) else low),
                 f"{strength:.2f}",
-                score_text(probability),
+                text,
             )
-            for strength, probability in zip(x, y, strict=True)
+            for strength, probability, text in zip(x, y, texts, strict=True)
         ),
         x_ticks=tuple(
             Tick(across(tick), f"{tick:g}") for tick in ticks if first <= tick <= first + span
         ),
-        y_ticks=tuple(Tick(down(tick), f"{tick:g}") for tick in sorted({low, 0.5, high})),
-        decision=down(0.5),
+        y_ticks=tuple(
+            Tick(down(tick), f"{tick:g}" if scale is None else scale.number(tick))
+            for tick in sorted({low, decision, high})
+        ),
+        decision=down(decision),
         path="".join(pieces),
     )

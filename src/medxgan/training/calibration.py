@@ -72,7 +72,7 @@ def measure_held_out(
     for batch in batches:
         pixels = images.images(batch).to(device)
         with torch.no_grad():
-            before = classifier(pixels)[:, target]
+            before = _score(classifier, target, pixels)
         if encoder is not None:
             latent = encode(encoder, pixels, before >= 0.5)
         else:
@@ -139,7 +139,7 @@ def prior_agreement(
 
     def score(z1: Tensor, z2: Tensor) -> Tensor:
         pairs = zip(z1.split(BATCH), z2.split(BATCH), strict=True)
-        return torch.cat([classifier(generator(a, b))[:, target] for a, b in pairs])
+        return torch.cat([_score(classifier, target, generator(a, b)) for a, b in pairs])
 
     def draw(size: int) -> Tensor:
         return torch.randn(samples, size, generator=random).to(device)
@@ -179,13 +179,17 @@ def _measure_batch(
     columns = (
         (reconstruction - images).abs().mean(dim=(1, 2, 3)),
         before,
-        classifier(reconstruction)[:, target],
-        (classifier(negative)[:, target] < 0.5).float(),
-        (classifier(transferred)[:, target] < 0.5).float(),
+        _score(classifier, target, reconstruction),
+        (_score(classifier, target, negative) < 0.5).float(),
+        (_score(classifier, target, transferred) < 0.5).float(),
         root_mean_square(latent.z1),
         root_mean_square(latent.z2),
     )
     return tuple(column.cpu() for column in columns)
+
+
+def _score(classifier: Classifier, target: int, images: Tensor) -> Tensor:
+    return classifier.spec.score(classifier(images), target)
 
 
 def _prior_lengths(size: int) -> Tensor:

@@ -62,8 +62,8 @@ def predictions(
     rows = np.arange(len(images))
     parts = np.array_split(rows, max(1, -(-len(rows) // IMAGES_AT_ONCE)))
     with torch.no_grad():
-        scores = [classifier(images.images(part).to(device))[:, target].cpu() for part in parts]
-    return torch.cat(scores)
+        answers = [classifier(images.images(part).to(device)).cpu() for part in parts]
+    return classifier.spec.score(torch.cat(answers), target)
 
 
 def check_both_answers(
@@ -73,7 +73,7 @@ def check_both_answers(
 
     Args:
         positive: its answers, ``[N]``.
-        class_name: the explained class.
+        class_name: the explained class, or what counts as positive of a value.
         part: which set it is, for the message.
         minimum: how many of each answer are needed.
 
@@ -86,5 +86,6 @@ def check_both_answers(
                 f"training needs at least {minimum} {part} image(s) that the classifier calls "
                 f"{sign} for '{class_name}', got {count} of {len(positive)}; a classifier that "
                 "gives nearly all the same answer is untrained or guesses, or its specification "
-                "is wrong (intensity range, mean, std); else add images"
+                "is wrong (intensity range, mean, std; of a value its range and threshold); else "
+                "add images"
             )

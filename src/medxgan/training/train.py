@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from medxgan.bundle import MANIFEST_NAME, Bundle, Manifest, record_classifier, save_bundle
-from medxgan.classifiers import TorchClassifier
+from medxgan.classifiers import KINDS, TorchClassifier
 from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
 from medxgan.errors import ClassifierError, ConfigError, OutputError
 from medxgan.packing import pack, unpack
+from medxgan.scoretext import words_for
 from medxgan.style_settings import STYLE_SECTIONS
 from medxgan.training.calibration import measure_held_out, prior_agreement
 from medxgan.training.generated import Networks
@@ -82,7 +83,7 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
     """Train, resume or finish a run; writes the bundle when the last image has been shown.
 
     Raises:
-        ClassifierError: the classifier gives no probabilities, or does not fit the images.
+        ClassifierError: the classifier gives no gradients, or does not fit the images.
         DataError: the classifier calls too few images positive, or too few negative.
         ConfigError: the run in ``folder`` was started with something else.
         OutputError: the folder holds another run, or cannot be written.
@@ -92,11 +93,11 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
     train = plan.data.select("train", labelled=False)
     positive = (predictions(classifier, train, plan.target, fabric.device) >= 0.5).numpy()
     batch = plan.settings.run.batch_size
-    target_name = classifier.spec.class_names[plan.target]
-    check_both_answers(positive, target_name, "training", minimum=max(8, batch // 2))
+    called = words_for(classifier.spec.class_names[plan.target], classifier.spec).positive
+    check_both_answers(positive, called, "training", minimum=max(8, batch // 2))
     held_out = plan.data.select("val", labelled=False)
     answers = (predictions(classifier, held_out, plan.target, fabric.device) >= 0.5).numpy()
-    check_both_answers(answers, target_name, "held-out", minimum=1)
+    check_both_answers(answers, called, "held-out", minimum=1)
 
     # The same initial weights in every process, whatever torch's global generator did before.
     with torch.random.fork_rng(devices=[]):
@@ -148,12 +149,14 @@ def _recipe(settings: TrainingSettings) -> ClassifierRecipe:
 
 def _check(plan: Plan) -> None:
     _recipe(plan.settings)
-    spec = plan.classifier.spec
-    if spec.output == "value":
+    if not plan.classifier.differentiable:
         raise ClassifierError(
-            "medXGAN explains a class probability, got a classifier with output 'value'; "
-            "wrap it so that it returns the probability of the grade of interest"
+            "medXGAN is trained through the gradients of the model, and "
+            f"{KINDS[plan.classifier.kind].title} gives none; distil it first and train against "
+            f"the surrogate: medxgan distill {plan.classifier.source or 'MODEL'} DATA --out "
+            "surrogate.safetensors; or train from images alone, with --method stylegan"
         )
+    spec = plan.classifier.spec
     if (plan.data.channels, plan.data.size) != (spec.channels, spec.size):
         raise ClassifierError(
             f"the classifier takes images of {spec.size} pixels and {spec.channels} channel(s), "

@@ -127,6 +127,7 @@ def _explanations(
             alternative_scores=images.new_empty(0),
             status=evaluation.statuses[number],
             mask=masks[at] if bool(known[at]) else None,
+            spec=explainer.spec,
         )
         for at, (number, row) in enumerate(zip(chosen, rows.tolist(), strict=True))
     ]

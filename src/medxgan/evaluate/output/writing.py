@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from medxgan.classifiers.surrogate import true_model_of
 from medxgan.data import Dataset
 from medxgan.evaluate.evaluation import Evaluation
 from medxgan.evaluate.output.rows import table_text
@@ -77,12 +78,18 @@ def write_evaluation(
     return folder / REPORT_FILE
 
 
+def _stands_for(explainer: Explainer) -> dict[str, object]:
+    known = true_model_of(explainer.classifier.measured)
+    return {} if known is None else {"the classifier stands for": str(known)}
+
+
 def facts_of(explainer: Explainer) -> dict[str, object]:
     """What was measured, for whoever reads the figures later."""
     return {
         "bundle": explainer.bundle.name,
         "method": explainer.bundle.method,
         "explained class": explainer.bundle.target_name,
-        "classifier": explainer.classifier.fingerprint[:12],
+        "classifier": explainer.bundle.classifier.fingerprint[:12],
+        **_stands_for(explainer),
         "written by": f"medxgan {__version__}",
     }

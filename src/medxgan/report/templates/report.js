@@ -18,10 +18,10 @@
     const show = (index) => {
       const { strength, probability } = frames[index].dataset;
       slider.value = index;
-      slider.setAttribute("aria-valuetext", `strength ${strength}, probability ${probability}`);
+      slider.setAttribute("aria-valuetext", `strength ${strength}, ${section.dataset.measure} ${probability}`);
       picture.src = frames[index].querySelector("img").src;
       picture.alt = `Frame of the film at strength ${strength}`;
-      readout.textContent = `strength ${strength} · probability ${probability}`;
+      readout.textContent = `strength ${strength} · ${section.dataset.measure} ${probability}`;
       marker.setAttribute("transform", `translate(${dots[index].cx.baseVal.value - start} 0)`);
       frames.forEach((frame, i) => frame.classList.toggle("now", i === index));
       dots.forEach((dot, i) => dot.classList.toggle("now", i === index));

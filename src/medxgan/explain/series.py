@@ -1,0 +1,172 @@
+"""What would an answer of 0.9 look like? Images whose answers rise or fall to a requested one."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medxgan.errors import ConfigError
+from medxgan.explain.scores import Score
+from medxgan.explain.steering import Goal, answer_of, drawn, find_moves, follow
+from medxgan.networks.directed import DirectedGenerator
+from medxgan.types import ClassifierSpec
+from medxgan.value_scale import EVIDENCE_A_SCORE
+
+
+@dataclass(frozen=True)
+class Series:
+    """One image drawn again and again, from the mirror of a requested answer to that answer.
+
+    Attributes:
+        name: of the image.
+        image: the original, ``[C, H, W]`` in [-1, 1].
+        reconstruction: as the generator draws it, ``[C, H, W]``.
+        frames: the series, ``[T, C, H, W]``; the last one is what was asked for.
+        wanted: answer that each frame shall have, ``[T]``: probability of the explained class, or
+            the value.
+        answers: what the model says of each frame, ``[T]``.
+        reached: is the wanted answer had, or more on the way to it? bool ``[T]``.
+        own: what the model says of the original and of the reconstruction.
+        target_name: name of the explained class, or of the value.
+    """
+
+    name: str
+    image: Tensor
+    reconstruction: Tensor
+    frames: Tensor
+    wanted: Tensor
+    answers: Tensor
+    reached: Tensor
+    own: tuple[float, float]
+    target_name: str
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``series.png``, ``series.npz`` and ``series.json``."""
+        from medxgan.report.series import save_series
+
+        save_series(self, folder)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """N images, each drawn at T levels of evidence.
+
+    Attributes:
+        frames: ``[N, T, C, H, W]``.
+        z2: moves to them, ``[N, T, d]``.
+        evidence: that was wanted, ``[N, T]``.
+        reached: bool ``[N, T]``.
+    """
+
+    frames: Tensor
+    z2: Tensor
+    evidence: Tensor
+    reached: Tensor
+
+
+def evidence_for(answer: float, spec: ClassifierSpec) -> float:
+    """The evidence of an answer: log-odds of a probability, or what stands for them of a value.
+
+    Raises:
+        ConfigError: no probability between 0 and 1, or a value outside of the model's range.
+
+    >>> spec = ClassifierSpec(size=8, class_names=("no", "yes"))
+    >>> round(evidence_for(0.9, spec), 3)
+    2.197
+    """
+    if spec.value_scale is None:
+        if not 0 < answer < 1:
+            raise ConfigError(
+                f"the requested answer is a probability, between 0 and 1, got {answer:g}"
+            )
+        return float(torch.logit(torch.tensor(answer, dtype=torch.float64)))
+    scale = spec.value_scale
+    if not scale.low <= answer <= scale.high:
+        raise ConfigError(
+            f"the requested value must lie in the model's range, {scale.low:g} to {scale.high:g}, "
+            f"got {answer:g}"
+        )
+    return float(scale.evidence(torch.tensor(answer, dtype=torch.float64)))
+
+
+def answers_of(evidence: Tensor, spec: ClassifierSpec) -> Tensor:
+    """The answers that have some evidence, probabilities or values; of any shape.
+
+    >>> spec = ClassifierSpec(size=8, output="value", class_names=("grade",), value_range=(0, 4))
+    >>> answers_of(torch.tensor([0.0, evidence_for(3.0, spec)]), spec)
+    tensor([2., 3.])
+    """
+    if spec.value_scale is None:
+        return evidence.sigmoid()
+    return spec.value_scale.values(0.5 + evidence / EVIDENCE_A_SCORE)
+
+
+@torch.no_grad()
+def draw_levels(
+    generator: DirectedGenerator,
+    evidence: Score,
+    z1: Tensor,
+    end: float,
+    frames: int,
+    *,
+    common: bool = True,
+    local: bool = True,
+) -> Levels:
+    """Draw N images at T levels of evidence, evenly from ``-end`` to ``end``.
+
+    Each lies on the straight way from the image's own code to one of the two ends, where its level
+    is first crossed. Where ``end`` is 0, the levels begin at the image's own evidence.
+
+    Args:
+        generator: codes to images.
+        evidence: of images.
+        z1: where the images are.
+        end: evidence of the last level.
+        frames: number of levels, T, at least 2.
+        common: see ``find_moves``.
+        local: likewise.
+    """
+    answer, still = answer_of(generator, evidence), torch.zeros_like(z1[:, : len(generator.mean)])
+    own = answer(z1, still)
+    first = torch.full_like(own, -end) if end else own
+    last = torch.full_like(own, end)
+    levels = torch.stack([first.lerp(last, t) for t in torch.linspace(0, 1, frames)], dim=1)
+    ways = [
+        find_moves(
+            generator,
+            evidence,
+            z1,
+            Goal(level, level > own),
+            generator.direction,
+            common=common,
+            local=local,
+        ).z2
+        for level in (first, last)
+    ]
+    # Where both ends lie on one side of the image, all levels lie on the way to the farther one.
+    nearer_first = (first - own).abs() < (last - own).abs()
+    one_sided = ((first > own) == (last > own))[:, None]
+    upwards = levels > own[:, None]
+    towards_last = torch.where(one_sided, nearer_first[:, None], upwards == (last > own)[:, None])
+    way = torch.where(towards_last[..., None], ways[1][:, None], ways[0][:, None])
+    signed = torch.where(upwards[..., None], way, -way).flatten(0, 1)
+    repeated = z1.repeat_interleave(frames, dim=0)
+    goal = Goal(levels.flatten(), upwards.flatten())
+    moved, missing = follow(
+        answer,
+        repeated,
+        torch.zeros_like(signed),
+        signed,
+        goal,
+        goal.missing(own.repeat_interleave(frames)),
+        farthest=1.0,
+    )
+    images = torch.cat(drawn(generator, repeated, moved))
+    shape = (len(z1), frames)
+    return Levels(
+        images.unflatten(0, shape),
+        moved.unflatten(0, shape),
+        levels,
+        (missing <= 0).view(shape),
+    )

@@ -1,0 +1,144 @@
+"""Series of images to a requested answer, in a world where each answer has its place."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from directed_world import CPU, SIZE, SPEC, drawn_images, fitted, linear_bundle, patch_black_box
+from medxgan.data import Inputs
+from medxgan.directed_explainer import DirectedExplainer
+from medxgan.directed_series import check_series, series_of
+from medxgan.errors import ConfigError, DataError
+from medxgan.explain.series import evidence_for
+from medxgan.explain.settings import ExplainSettings
+from medxgan.fitting_direction import fit_direction
+from medxgan.report.series import series_picture, write_series
+from medxgan.types import ClassifierSpec
+
+
+@pytest.fixture(scope="module")
+def explainer():
+    bundle = linear_bundle()
+    return DirectedExplainer(bundle, fitted(patch_black_box(), bundle=bundle), CPU)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return drawn_images(4)
+
+
+def mean_of_patch(frames: torch.Tensor) -> torch.Tensor:
+    """The model's log-odds over 20, in closed form."""
+    return frames[..., 0, 8:16, 12:20].mean(dim=(-2, -1))
+
+
+@pytest.mark.parametrize("answer", [0.9, 0.2])
+def test_frames_have_the_answers_that_were_asked_for(explainer, images, answer):
+    for one in explainer.toward(images, answer, frames=5):
+        expected = torch.linspace(-1, 1, 5) * evidence_for(answer, SPEC)
+        torch.testing.assert_close(torch.logit(one.wanted), expected, atol=1e-4, rtol=0)
+        assert one.reached.all()
+        torch.testing.assert_close(torch.logit(one.answers), expected, atol=0.02, rtol=0)
+        torch.testing.assert_close(20 * mean_of_patch(one.frames), expected, atol=0.02, rtol=0)
+
+
+def test_answers_rise_or_fall_all_the_way(explainer, images):
+    for one, other in zip(
+        explainer.toward(images, 0.9), explainer.toward(images, 0.1), strict=True
+    ):
+        assert (one.answers.diff() > 0).all() and (other.answers.diff() < 0).all()
+        torch.testing.assert_close(one.frames, other.frames.flip(0), atol=5e-3, rtol=0)
+
+
+def test_an_even_answer_begins_at_the_images_own(explainer, images):
+    for one in explainer.toward(images, 0.5, frames=3):
+        assert one.answers[0] == pytest.approx(one.own[1], abs=1e-3)
+        assert one.answers[-1] == pytest.approx(0.5, abs=5e-3)
+
+
+def test_both_ends_may_lie_on_one_side_of_the_image(explainer, images):
+    bright = images[:1] * 0 + 0.3  # log-odds 6
+    (one,) = explainer.toward(bright, 0.8, frames=4)
+    assert one.own[0] > 0.99
+    torch.testing.assert_close(one.answers, one.wanted, atol=0.01, rtol=0)
+
+
+def test_a_value_goes_to_a_value_of_its_range(images):
+    spec = SPEC.model_copy(
+        update={"output": "value", "class_names": ("grade",), "value_range": (-4.0, 6.0)}
+    )
+    bundle, model = linear_bundle(), patch_black_box(spec)
+    found = fit_direction(bundle, "0" * 64, model, 0, name="grade", samples=100, device=CPU)
+    for one in DirectedExplainer(bundle, found, CPU).toward(images, 3.0, frames=3):
+        assert one.wanted.tolist() == pytest.approx([-1.0, 1.0, 3.0])  # 1 is the middle
+        torch.testing.assert_close(one.answers, one.wanted, atol=0.05, rtol=0)
+    with pytest.raises(ConfigError, match="must lie in the model's range, -4 to 6, got 7"):
+        evidence_for(7.0, model.spec)
+
+
+def test_what_is_not_reached_is_said(images):
+    bounded = ClassifierSpec(
+        size=SIZE, class_names=("dark", "bright"), intensity_range=(-1, 1), output="probabilities"
+    )
+
+    def predict(given: np.ndarray) -> np.ndarray:
+        bright = 0.5 + 0.2 * np.tanh(5 * given[:, 0, 8:16, 12:20].mean((1, 2)))
+        return np.stack([1 - bright, bright], axis=1)
+
+    from medxgan.classifiers import BlackBox
+
+    bundle = linear_bundle()
+    explainer = DirectedExplainer(bundle, fitted(BlackBox(predict, bounded), bundle=bundle), CPU)
+    (one,) = explainer.toward(images[:1], 0.9, frames=5)
+    assert one.reached.tolist() == [False, True, True, True, False] or not one.reached[-1]
+    assert one.answers[-1] == pytest.approx(0.7, abs=0.01)
+    assert not one.reached[-1]
+
+
+@pytest.mark.parametrize("answer", [0.0, 1.0, 1.5, float("nan")])
+def test_no_probability_is_refused(explainer, images, answer):
+    with pytest.raises(ConfigError, match="a probability, between 0 and 1, got"):
+        explainer.toward(images, answer)
+
+
+def test_names_and_shapes_are_checked(explainer, images):
+    with pytest.raises(DataError, match="4 images need 4 names, got 1"):
+        explainer.toward(images, 0.9, names=["one"])
+    with pytest.raises(DataError, match=r"images must be \[N, 1, 32, 32\]"):
+        explainer.toward(images[:, :, :8], 0.9)
+    with pytest.raises(ConfigError, match="frames must be at least 2, got 1"):
+        explainer.toward(images, 0.9, frames=1)
+
+
+def test_an_explainer_without_a_direction_has_no_series(tiny_bundle):
+    import medxgan
+
+    with pytest.raises(ConfigError, match=r"tiny has no direction .* leave out --to"):
+        check_series(medxgan.load(tiny_bundle, device="cpu"), 0.9)
+
+
+def test_series_are_written_beside_a_report(explainer, images, tmp_path):
+    inputs = Inputs(images, ["a b.png", "c", "d", "e"], [None] * 4, [None] * 4, ())
+    told: list[int] = []
+    series = series_of(explainer, inputs, 0.9, ExplainSettings(frames=3), told.append)
+    assert told == [4]
+    table = write_series(series, tmp_path / "out")
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert len(rows) == 12 and rows[0]["folder"] == "a-b.png"
+    assert float(rows[2]["wanted"]) == pytest.approx(0.9)
+    facts = json.loads((tmp_path / "out" / "a-b.png" / "series.json").read_text())
+    assert facts["reached"] == [True] * 3 and facts["target_name"] == "bright"
+    with np.load(tmp_path / "out" / "c" / "series.npz", allow_pickle=False) as arrays:
+        assert arrays["frames"].shape == (3, 1, SIZE, SIZE)
+    with Image.open(tmp_path / "out" / "d" / "series.png") as picture:
+        assert picture.size == series_picture(series[2]).size
+    series[3].save(tmp_path / "one")
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
+        "series.json",
+        "series.npz",
+        "series.png",
+    ]

@@ -1,0 +1,127 @@
+"""Fitting a direction in a world where it is known."""
+
+import pytest
+import torch
+
+from directed_world import (
+    CODE,
+    CPU,
+    SPEC,
+    fitted,
+    linear_bundle,
+    patch_black_box,
+    patch_module,
+)
+from medxgan.classifiers import BlackBox
+from medxgan.errors import ClassifierError, ConfigError
+from medxgan.fitting_direction import (
+    RANDOM_DIRECTIONS,
+    directed,
+    evidence_of,
+    figure_rows,
+    fit_direction,
+)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return fitted(patch_black_box(), samples=1000)
+
+
+def test_a_model_of_one_place_has_the_direction_of_that_place(found):
+    cosine = torch.nn.functional.cosine_similarity(
+        found.direction, directed(linear_bundle(), None).places(torch.eye(CODE)[:1])[0], dim=0
+    )
+    assert cosine > 0.999
+    assert found.direction.norm() == pytest.approx(1.0)
+
+
+def test_it_explains_all_and_random_directions_one_in_k(found):
+    fit = found.manifest.fit
+    assert fit["explained"] == pytest.approx(1.0, abs=1e-4)
+    assert fit["explained_by_direction"] == pytest.approx(1.0, abs=1e-2)
+    assert fit["area_under_roc"] == pytest.approx(1.0, abs=1e-4)
+    spread = (2 / CODE) / RANDOM_DIRECTIONS**0.5
+    assert fit["explained_by_random_mean"] == pytest.approx(1 / CODE, abs=3 * spread)
+    assert fit["reached_along"] == fit["reached"] == fit["flipped"] == 1.0
+
+
+def test_limits_are_those_of_held_out_samples(found):
+    manifest = found.manifest
+    # Reconstructions are exact: the narrowest gap that is kept.
+    assert manifest.prediction_gap == pytest.approx(0.1)
+    assert manifest.fit["prediction_match"] == 1.0
+    # Evidence is twice the place; sides end at log-odds of 0.05 and 0.95.
+    assert 1.4 < manifest.step_length * CODE**0.5 < 1.5 + 4
+    assert manifest.fit["called_positive"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_module_and_a_function_have_the_same_direction(found):
+    module = fitted(patch_module(), samples=1000)
+    torch.testing.assert_close(module.direction, found.direction)
+    assert module.manifest.fit == pytest.approx(found.manifest.fit)
+
+
+@pytest.mark.parametrize("kind", ["linear", "logistic"])
+def test_same_seed_same_direction(kind):
+    first, again = (fitted(patch_black_box(), kind=kind, seed=4) for _ in range(2))
+    assert torch.equal(first.direction, again.direction)
+    assert first.manifest == again.manifest
+    other = fitted(patch_black_box(), kind=kind, seed=5)
+    assert not torch.equal(first.direction, other.direction)
+    assert torch.nn.functional.cosine_similarity(first.direction, other.direction, dim=0) > 0.98
+
+
+def test_the_other_class_has_the_opposite_direction(found):
+    bundle, model = linear_bundle(), patch_black_box()
+    other = fit_direction(bundle, "0" * 64, model, 0, name="dark", samples=1000, device=CPU)
+    torch.testing.assert_close(other.direction, -found.direction, atol=1e-5, rtol=0)
+
+
+def test_progress_never_falls_and_ends_at_all():
+    told: list[float] = []
+    fitted(patch_black_box(), progress=lambda share, text: told.append(share))
+    assert told == sorted(told) and told[-1] == 1.0
+
+
+def test_figures_are_said_in_words(found):
+    rows = dict(figure_rows(found))
+    assert rows["Variance of the evidence explained, held out"] == "1.000"
+    assert rows["Drawn images that change sides"] == "1.000"
+
+
+def test_evidence_is_the_models_log_odds():
+    images = torch.full((2, 1, 32, 32), 0.1)
+    evidence = evidence_of(patch_black_box(), 1)(images)
+    torch.testing.assert_close(evidence, torch.full((2,), 2.0))
+
+
+def test_a_value_has_a_direction():
+    spec = SPEC.model_copy(
+        update={"output": "value", "class_names": ("grade",), "value_range": (-4.0, 4.0)}
+    )
+    found = fit_direction(
+        linear_bundle(), "0" * 64, patch_black_box(spec), 0, name="grade", samples=200, device=CPU
+    )
+    assert found.manifest.fit["explained"] == pytest.approx(1.0, abs=1e-3)
+    assert found.manifest.fit["flipped"] == 1.0
+
+
+# Refused.
+
+
+def test_a_constant_model_has_no_direction():
+    model = BlackBox(lambda images: 0 * images[:, :, 0, 0], SPEC)
+    with pytest.raises(ClassifierError, match=r"same answer .* 0.500 for 'bright', so that no dir"):
+        fitted(model)
+
+
+def test_a_model_of_another_size_does_not_fit():
+    spec = SPEC.model_copy(update={"size": 64})
+    with pytest.raises(ClassifierError, match=r"draws images of 32 pixels .* the model takes 64"):
+        fitted(patch_black_box(spec))
+
+
+def test_too_few_samples_are_refused():
+    with pytest.raises(ConfigError, match="6 dimensions needs at least 12 samples, got 11"):
+        fitted(patch_black_box(), samples=11)

@@ -10,15 +10,8 @@ import medxgan as package
 from directed_world import CPU
 from medxgan.bundle import load_bundle, save_bundle
 from medxgan.classifiers import load_classifier
-from medxgan.direction_file import (
-    check_free,
-    check_name,
-    find_direction,
-    fitted_directions,
-    generator_fingerprint,
-    load_direction,
-    save_direction,
-)
+from medxgan.direction_file import generator_fingerprint, load_direction, save_direction
+from medxgan.direction_folder import check_free, check_name, find_direction, fitted_directions
 from medxgan.errors import BundleError, ConfigError, OutputError
 from medxgan.fitting_direction import fit_direction
 from test_stylegan_bundle import make_style_bundle

@@ -13,14 +13,9 @@ from directed_world import (
     patch_module,
 )
 from medxgan.classifiers import BlackBox
+from medxgan.direction_figures import RANDOM_DIRECTIONS, evidence_of, figure_rows
 from medxgan.errors import ClassifierError, ConfigError
-from medxgan.fitting_direction import (
-    RANDOM_DIRECTIONS,
-    directed,
-    evidence_of,
-    figure_rows,
-    fit_direction,
-)
+from medxgan.fitting_direction import directed, fit_direction
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +38,8 @@ def test_it_explains_all_and_random_directions_one_in_k(found):
     assert fit["area_under_roc"] == pytest.approx(1.0, abs=1e-4)
     spread = (2 / CODE) / RANDOM_DIRECTIONS**0.5
     assert fit["explained_by_random_mean"] == pytest.approx(1 / CODE, abs=3 * spread)
-    assert fit["reached_along"] == fit["reached"] == fit["flipped"] == 1.0
+    assert fit["reached_along"] == fit["reached"] == 1.0
+    assert fit["flipped_down"] == fit["flipped_up"] == 1.0
 
 
 def test_limits_are_those_of_held_out_samples(found):
@@ -87,7 +83,7 @@ def test_progress_never_falls_and_ends_at_all():
 def test_figures_are_said_in_words(found):
     rows = dict(figure_rows(found))
     assert rows["Variance of the evidence explained, held out"] == "1.000"
-    assert rows["Drawn images that change sides"] == "1.000"
+    assert rows["The others, called positive when moved up"] == "1.000"
 
 
 def test_evidence_is_the_models_log_odds():
@@ -104,7 +100,7 @@ def test_a_value_has_a_direction():
         linear_bundle(), "0" * 64, patch_black_box(spec), 0, name="grade", samples=200, device=CPU
     )
     assert found.manifest.fit["explained"] == pytest.approx(1.0, abs=1e-3)
-    assert found.manifest.fit["flipped"] == 1.0
+    assert found.manifest.fit["reached"] == 1.0
 
 
 # Refused.

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from medxgan.bundle import Bundle, Manifest, Thresholds
 from medxgan.config import NetworkSettings
+from medxgan.direction_figures import evidence_of, other_side
 from medxgan.direction_file import FittedDirection
 from medxgan.errors import ConfigError, DataError
 from medxgan.explain.scores import evaluate
@@ -16,12 +17,19 @@ from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_sett
 from medxgan.explain.steering import Goal, Moved, drawn, find_moves
 from medxgan.explain.traversal import FRAMES
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer
-from medxgan.fitting_direction import directed, evidence_of, other_side
+from medxgan.fitting_direction import directed
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.networks.stylegan_statistics import CodeStatistics
 from medxgan.style_bundle import StyleBundle
 from medxgan.style_inversion import refine_codes
 from medxgan.types import Latent
+
+FIGURES_OF_DRAWN = {
+    "agreement_negative": "flipped_down",
+    "agreement_positive": "flipped_up",
+    "prediction_match": "prediction_match",
+}
+"""Figures that every bundle has -> what a direction has of them, measured on drawn images."""
 
 
 class DirectedExplainer(Explainer):
@@ -33,6 +41,7 @@ class DirectedExplainer(Explainer):
     direction as far as the answer needs, and where that is not enough, in directions of its own.
 
     Attributes:
+        fitted: the direction, and what was measured when it was fitted.
         common: follow the fitted direction?
         local: take directions of the image's own, where that one does not get there?
     """
@@ -55,6 +64,7 @@ class DirectedExplainer(Explainer):
             device,
         )
         self.inversion_steps = 0
+        self.fitted = direction
         self.common = self.local = True
         self._style_encoder = style.encoder.to(device)
         self._statistics = CodeStatistics(
@@ -247,7 +257,11 @@ def _manifest(style: StyleBundle, direction: FittedDirection, layers: int) -> Ma
             quantile=drawn.thresholds.quantile,
         ),
         training=drawn.training,
-        metrics={"held_out": drawn.metrics.get("held_out", {}), "direction": fitted.fit},
+        metrics={
+            "held_out": drawn.metrics.get("held_out", {})
+            | {name: fitted.fit.get(figure) for name, figure in FIGURES_OF_DRAWN.items()},
+            "direction": fitted.fit,
+        },
         intensity_limits=drawn.intensity_limits,
         data_licence=drawn.data_licence,
         generator_version=drawn.generator_version,

@@ -24,13 +24,9 @@ from medxgan.data import Dataset, open_dataset, read_image
 from medxgan.data.images import IMAGE_SUFFIXES
 from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
-from medxgan.direction_file import (
-    FOLDER,
-    DirectionManifest,
-    fitted_directions,
-    read_direction_manifest,
-)
 from medxgan.direction_file import MANIFEST_NAME as DIRECTION_MANIFEST
+from medxgan.direction_file import DirectionManifest, read_direction_manifest
+from medxgan.direction_folder import FOLDER, fitted_directions
 from medxgan.errors import DataError
 from medxgan.model_inspection import (
     Facts,
@@ -216,12 +212,17 @@ def _style_bundle(manifest: StyleManifest, folder: Path, source: str) -> Finding
         "licence of the data": manifest.data_licence,
         "written by": f"medxgan {manifest.generator_version}",
     }
+    return Finding("a bundle of a style-based generator", facts, _use_of_directions(folder, source))
+
+
+def _use_of_directions(folder: Path, source: str) -> str:
     names = fitted_directions(folder)
-    use = f"fit-direction {source} --classifier FILE"
-    if names:
-        use = f"explain {source} IMAGE --out FOLDER"
-        use += f" --direction {names[0]}" if len(names) > 1 else ""
-    return Finding("a bundle of a style-based generator", facts, use)
+    if not names:
+        return f"fit-direction {source} --classifier FILE"
+    record = read_direction_manifest(folder / FOLDER / names[0]).classifier
+    chosen = f" --direction {names[0]}" if len(names) > 1 else ""
+    given = "" if record.included else " --classifier MODEL"
+    return f"explain {source} IMAGE --out FOLDER{chosen}{given}"
 
 
 def _direction_facts(folder: Path) -> Facts:

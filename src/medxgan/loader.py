@@ -6,7 +6,8 @@ from medxgan.bundle import find_bundle, load_bundle
 from medxgan.classifiers import TorchClassifier
 from medxgan.device import choose_device
 from medxgan.directed_explainer import DirectedExplainer
-from medxgan.direction_file import find_direction, generator_fingerprint, load_direction
+from medxgan.direction_file import generator_fingerprint, load_direction
+from medxgan.direction_folder import find_direction
 from medxgan.errors import ConfigError
 from medxgan.explainer import Explainer
 from medxgan.style_bundle import StyleBundle

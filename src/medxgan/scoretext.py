@@ -59,6 +59,7 @@ class Words:
         made_negative: and on the other.
         low_end: what stands at the negative end of a film.
         high_end: what stands at its positive end.
+        others: heading of further positives of a negative image.
         rule: one sentence: what counts as positive.
     """
 
@@ -72,6 +73,7 @@ class Words:
     made_negative: str
     low_end: str
     high_end: str
+    others: str
     rule: str
 
 
@@ -103,6 +105,7 @@ def words_for(target: str, spec: ClassifierSpec | None) -> Words:
             made_negative=f"without {target}",
             low_end="negative",
             high_end="positive",
+            others=f"Other ways to become {target}",
             rule=f"An image is positive where '{target}' has a probability of at least 0.5{rest}.",
         )
     start, low, high = (scale.number(value) for value in (scale.threshold, scale.low, scale.high))
@@ -117,5 +120,6 @@ def words_for(target: str, spec: ClassifierSpec | None) -> Words:
         made_negative=f"towards {target} {low}",
         low_end=f"towards {target} {low}",
         high_end=f"towards {target} {high}",
+        others=f"Other ways to {target} {start} or more",
         rule=f"An image is positive from {target} {start} on; the range is {low} to {high}.",
     )

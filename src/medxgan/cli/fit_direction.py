@@ -50,16 +50,11 @@ def fit_direction(
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table
     from medxgan.device import choose_device
-    from medxgan.direction_file import (
-        FOLDER,
-        check_free,
-        check_name,
-        direction_name,
-        generator_fingerprint,
-        save_direction,
-    )
+    from medxgan.direction_figures import figure_rows
+    from medxgan.direction_file import generator_fingerprint, save_direction
+    from medxgan.direction_folder import FOLDER, check_free, check_name, direction_name
     from medxgan.errors import ConfigError, nearest
-    from medxgan.fitting_direction import KINDS, figure_rows
+    from medxgan.fitting_direction import KINDS
     from medxgan.fitting_direction import fit_direction as fit
     from medxgan.output import check_writable_folder
     from medxgan.progress import progress

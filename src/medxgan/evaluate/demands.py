@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from medxgan.classifiers import TorchClassifier, fingerprint_of
+from medxgan.classifiers.kinds import OPENED_AS_MODULE
 from medxgan.data import Dataset
 from medxgan.errors import ClassifierError, ConfigError, DataError
 from medxgan.evaluate.surrogate import models_of
@@ -26,8 +27,7 @@ def judging_oracle(
     if judge is None:
         return None, explainer.target
     for model in models_of(explainer.classifier):
-        # With the model's own description: other class names do not make it another model.
-        if model.fingerprint in (judge.fingerprint, fingerprint_of(judge.module, model.spec)):
+        if _is_same(judge, model):
             raise ClassifierError(
                 f"the oracle has the same weights as the explained classifier, "
                 f"{model.fingerprint[:12]}, and would agree with it in everything; give one that "
@@ -35,6 +35,14 @@ def judging_oracle(
             )
     judge.to(explainer.device)
     return check_same_answer(explainer, judge), _judged(explainer, judge)
+
+
+def _is_same(judge: TorchClassifier, model: TorchClassifier) -> bool:
+    """Have both the same weights, or are they the same file or function?"""
+    if judge.kind not in OPENED_AS_MODULE:
+        return judge.fingerprint == model.fingerprint
+    # With the model's own description: other class names do not make it another model.
+    return fingerprint_of(judge.module, model.spec) == model.fingerprint
 
 
 def check_same_answer(explainer: Explainer, judge: TorchClassifier) -> TorchClassifier:

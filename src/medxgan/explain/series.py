@@ -131,7 +131,7 @@ def draw_levels(
     own = answer(z1, still)
     first = torch.full_like(own, -end) if end else own
     last = torch.full_like(own, end)
-    levels = torch.stack([first.lerp(last, t) for t in torch.linspace(0, 1, frames)], dim=1)
+    levels = torch.stack([first.lerp(last, frame / (frames - 1)) for frame in range(frames)], dim=1)
     ways = [
         find_moves(
             generator,

@@ -25,7 +25,7 @@ LONGEST = 4.0
 """Longest step along a direction of the image's own, likewise."""
 STEPS = 8
 """Of these, at most."""
-LEAST_GAIN = 1e-2
+LEAST_GAIN = 0.05
 """A step that brings the evidence nearer by less is the last one."""
 DOUBLINGS, HALVINGS = 5, 7
 PROBED = 32

@@ -82,5 +82,5 @@ def axes_of(statistics: CodeStatistics) -> Tensor:
     lengths = variances.clamp_min(SMALLEST_SHARE * float(variances[-1])).sqrt()
     # The sign of an eigenvector is an accident of the library.
     signs = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True)).sign()
-    axes = (directions * signs * lengths).T.flip(0)
-    return axes.to(statistics.mean.dtype).contiguous()
+    axes: Tensor = (directions * signs * lengths).T.flip(0)
+    return axes.to(statistics.mean).contiguous()

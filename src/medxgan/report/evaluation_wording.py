@@ -154,10 +154,10 @@ SECTIONS: dict[str, tuple[str, str, dict[str, Measure]]] = {
     ),
     "monotonicity": (
         "Monotonicity",
-        "Does the probability rise along the films of the images called positive?",
+        "Does the score rise along the films of the images called positive?",
         {
             "spearman": Measure(
-                "Spearman", "higher", "Rank correlation of frame number and probability."
+                "Spearman", "higher", "Rank correlation of frame number and score."
             ),
             "monotone_paths": Measure(
                 "monotone films",
@@ -172,7 +172,7 @@ SECTIONS: dict[str, tuple[str, str, dict[str, Measure]]] = {
         "The same along films of codes drawn from the prior.",
         {
             "spearman": Measure(
-                "Spearman", "higher", "Rank correlation of frame number and probability."
+                "Spearman", "higher", "Rank correlation of frame number and score."
             ),
             "monotone_paths": Measure(
                 "monotone films",

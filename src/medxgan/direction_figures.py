@@ -1,0 +1,156 @@
+"""What a direction explains of a model's answers, and how far images must be moved along it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medxgan.classifiers import TorchClassifier
+from medxgan.direction_file import FittedDirection
+from medxgan.explain.direction import explained_variance, random_directions, separation
+from medxgan.explain.scores import Score, evaluate, probability
+from medxgan.explain.steering import Goal, answer_of, drawn, find_moves
+from medxgan.inversion import root_mean_square
+from medxgan.networks.directed import DirectedGenerator
+from medxgan.style_bundle import StyleBundle
+
+RANDOM_DIRECTIONS = 100
+QUANTILE = 0.99
+NARROWEST_GAP, WIDEST_GAP = 0.1, 0.5
+SURE = 0.05
+"""A film ends where the score of the explained class is this, or 1 minus this."""
+AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Codes z1 ``[N, d]`` from the prior, and the model's evidence ``[N]`` on their images."""
+
+    z1: Tensor
+    evidence: Tensor
+
+    def __getitem__(self, rows: slice) -> "Samples":
+        return Samples(self.z1[rows], self.evidence[rows])
+
+    @property
+    def positive(self) -> Tensor:
+        """What the model calls positive, bool ``[N]``."""
+        return self.evidence >= 0
+
+
+def evidence_of(classifier: TorchClassifier, target: int) -> Score:
+    """The log-odds of a class, or what stands for them; of any number of images."""
+    return lambda images: evaluate(lambda part: classifier.log_odds(part, target), images)
+
+
+def other_side(positive: Tensor) -> Goal:
+    """The far side of the decision: log-odds of ``SURE`` for positives, of 1 minus that for others.
+
+    >>> other_side(torch.tensor([True, False])).wanted.sign().tolist()
+    [-1.0, 1.0]
+    """
+    return Goal(torch.where(positive, 1.0, -1.0) * math.log(SURE / (1 - SURE)), ~positive)
+
+
+def draw_samples(
+    network: DirectedGenerator,
+    evidence: Score,
+    count: int,
+    seed: int,
+    on_done: Callable[[int], None] = lambda done: None,
+) -> Samples:
+    """Draw codes from the prior, and ask the model about their images; ``on_done`` hears how many."""
+    z1, answer = network.sample(count, seed), answer_of(network, evidence)
+    answers: list[Tensor] = []
+    for part in z1.split(AT_ONCE):
+        answers.append(answer(part, torch.zeros_like(part)).float())
+        done = min(len(answers) * AT_ONCE, count)
+        on_done(done)
+    return Samples(z1, torch.cat(answers))
+
+
+def explained(
+    held_out: Samples, weights: Tensor, direction: Tensor, seed: int
+) -> dict[str, float | None]:
+    """What the place along the directions says of held-out answers."""
+    chance = [
+        explained_variance(held_out.z1, held_out.evidence, other)
+        for other in random_directions(RANDOM_DIRECTIONS, len(weights), seed).to(weights)
+    ]
+    area = separation(held_out.z1, held_out.positive, weights)
+    return {
+        "explained": explained_variance(held_out.z1, held_out.evidence, weights),
+        "explained_by_direction": explained_variance(held_out.z1, held_out.evidence, direction),
+        "explained_by_random_mean": sum(chance) / len(chance),
+        "explained_by_random_most": max(chance),
+        "area_under_roc": None if math.isnan(area) else area,
+        "called_positive": float(held_out.positive.float().mean()),
+    }
+
+
+def measure_ends(
+    network: DirectedGenerator, evidence: Score, asked: Samples, direction: Tensor
+) -> dict[str, Any]:
+    """How far drawn images are from the other side, and how many get there."""
+    goal = other_side(asked.positive)
+    along = find_moves(network, evidence, asked.z1, goal, direction, local=False)
+    moved = find_moves(network, evidence, asked.z1, goal, direction)
+    after = answer_of(network, evidence)(asked.z1, moved.z2)
+    down, up = (after < 0)[asked.positive], (after >= 0)[~asked.positive]
+    return {
+        "reached_along": float(along.reached.float().mean()),
+        "reached": float(moved.reached.float().mean()),
+        "flipped_down": float(down.float().mean()) if len(down) else None,
+        "flipped_up": float(up.float().mean()) if len(up) else None,
+        "strength": float(moved.z2.norm(dim=1).median()),
+        "code_length": float(torch.quantile(root_mean_square(asked.z1 + moved.z2), QUANTILE)),
+        "step_length": float(torch.quantile(root_mean_square(moved.z2), QUANTILE)),
+    }
+
+
+@torch.no_grad()
+def measure_redrawn(
+    bundle: StyleBundle,
+    network: DirectedGenerator,
+    classifier: TorchClassifier,
+    target: int,
+    asked: Samples,
+) -> dict[str, Any]:
+    """How far the model's answers on drawn images and on their reconstructions are apart."""
+    encoder = bundle.encoder.to(asked.z1.device)
+    score = probability(classifier, target)
+    before, after = [], []
+    for images in drawn(network, asked.z1, torch.zeros_like(asked.z1)):
+        z1 = network.places(encoder(images))
+        before.append(evaluate(score, images))
+        after.append(evaluate(score, network(z1, torch.zeros_like(asked.z1[: len(z1)]))))
+    scores, again = torch.cat(before), torch.cat(after)
+    gap = torch.quantile((scores - again).abs(), QUANTILE)
+    return {
+        "gap": float(gap.clamp(NARROWEST_GAP, WIDEST_GAP)),
+        "prediction_match": float(((scores >= 0.5) == (again >= 0.5)).float().mean()),
+    }
+
+
+def figure_rows(direction: FittedDirection) -> list[tuple[str, str]]:
+    """What was measured, for people."""
+    fit = direction.manifest.fit
+    return [
+        ("Variance of the evidence explained, held out", f"{fit['explained']:.3f}"),
+        (
+            "The same by random directions",
+            f"{fit['explained_by_random_mean']:.3f}, at most {fit['explained_by_random_most']:.3f}",
+        ),
+        ("Area under the ROC curve", _share(fit["area_under_roc"])),
+        ("Drawn images called positive", f"{fit['called_positive']:.3f}"),
+        ("Of these, called negative when moved down", _share(fit["flipped_down"])),
+        ("The others, called positive when moved up", _share(fit["flipped_up"])),
+        ("The direction alone is enough for", f"{fit['reached_along']:.3f}"),
+    ]
+
+
+def _share(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.3f}"

@@ -62,7 +62,7 @@ def draw_samples(
     seed: int,
     on_done: Callable[[int], None] = lambda done: None,
 ) -> Samples:
-    """Draw codes from the prior, and ask the model about their images; ``on_done`` hears how many."""
+    """Draw codes from the prior, and ask about their images; ``on_done`` hears how many."""
     z1, answer = network.sample(count, seed), answer_of(network, evidence)
     answers: list[Tensor] = []
     for part in z1.split(AT_ONCE):

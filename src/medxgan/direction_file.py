@@ -1,6 +1,6 @@
 """A fitted direction on disk: which generator and which model it is for, and what was measured.
 
-JSON beside safetensors. One style-based generator serves many models, a direction serves one of each.
+JSON beside safetensors. One style-based generator serves many models, a direction one of each.
 """
 
 import hashlib

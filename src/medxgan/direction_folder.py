@@ -1,4 +1,4 @@
-"""Where directions lie and what they are called: in ``directions/NAME`` of a bundle, or elsewhere."""
+"""Where directions lie, and what they are called: ``directions/NAME`` in a bundle, or elsewhere."""
 
 import re
 from pathlib import Path

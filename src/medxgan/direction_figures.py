@@ -92,22 +92,29 @@ def explained(
 
 
 def measure_ends(
-    network: DirectedGenerator, evidence: Score, asked: Samples, direction: Tensor
+    network: DirectedGenerator, evidence: Score, held_out: Samples, count: int, direction: Tensor
 ) -> dict[str, Any]:
-    """How far drawn images are from the other side, and how many get there."""
-    goal = other_side(asked.positive)
-    along = find_moves(network, evidence, asked.z1, goal, direction, local=False)
-    moved = find_moves(network, evidence, asked.z1, goal, direction)
+    """How far drawn images are from the other side, and how many get there.
+
+    ``count`` of them are moved. For the others it is told from how far these had to go for the
+    evidence that they gained.
+    """
+    asked = held_out[:count]
+    moved = find_moves(network, evidence, asked.z1, other_side(asked.positive), direction)
     after = answer_of(network, evidence)(asked.z1, moved.z2)
+    lengths = moved.z2.norm(dim=1)
+    slope = ((after - asked.evidence).abs() / lengths)[lengths > 0].median()
+    needed = other_side(held_out.positive).missing(held_out.evidence).clamp_min(0) / slope
+    longest = torch.quantile(torch.cat([lengths, needed[needed.isfinite()]]), QUANTILE)
     down, up = (after < 0)[asked.positive], (after >= 0)[~asked.positive]
     return {
-        "reached_along": float(along.reached.float().mean()),
+        "reached_along": float((moved.reached & ~moved.locally).float().mean()),
         "reached": float(moved.reached.float().mean()),
         "flipped_down": float(down.float().mean()) if len(down) else None,
         "flipped_up": float(up.float().mean()) if len(up) else None,
-        "strength": float(moved.z2.norm(dim=1).median()),
+        "strength": float(lengths.median()),
         "code_length": float(torch.quantile(root_mean_square(asked.z1 + moved.z2), QUANTILE)),
-        "step_length": float(torch.quantile(root_mean_square(moved.z2), QUANTILE)),
+        "step_length": float(longest) / len(direction) ** 0.5,
     }
 
 

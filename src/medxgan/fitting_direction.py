@@ -112,7 +112,7 @@ def fit_direction(
     metric = _mean_metric(network, held_out.z1[:watched], progress)
     direction = _choose(network, evidence, weights, metric, held_out[:tried])
     progress(ASKING + WATCHING, "moving drawn images to the other side")
-    ends = measure_ends(network, evidence, held_out[:moved], direction)
+    ends = measure_ends(network, evidence, held_out, moved, direction)
     redrawn = measure_redrawn(bundle, network, classifier, target, held_out[:moved])
     progress(1.0, "done")
     cpu = torch.device("cpu")

@@ -53,6 +53,7 @@ from versus_table import AGREED, PUBLISHED_MAPS, markdown, table
 
 REFINED_STEPS = 50
 LOG_LINES = 100
+PATHS = ("data", "classifier", "oracle", "out")
 TIMED_PASSES = 5
 
 
@@ -406,6 +407,15 @@ def prepare(arguments: argparse.Namespace) -> Setting:
     return Setting(data, classifier, oracle, chosen, arguments)
 
 
+def shown(option: str, value: object) -> str:
+    """An option as it is kept beside the figures: of a path, its name.
+
+    >>> shown("data", "/home/me/slices.npz"), shown("images", 8)
+    ('slices.npz', '8')
+    """
+    return Path(str(value)).name if option in PATHS else str(value)
+
+
 def main() -> None:
     """Compare, print, and say what went wrong in one sentence."""
     arguments = read_arguments()
@@ -417,7 +427,7 @@ def main() -> None:
             paces = results["images"]["training"]
             budgets = {name: images_in(arguments.minutes, paces[name]) for name in methods}
             results["minutes"] = compare("minutes", budgets, setting)
-        options = {name: str(value) for name, value in vars(arguments).items()}
+        options = {name: shown(name, value) for name, value in vars(arguments).items()}
         text = json.dumps({"options": options, "tables": results}, indent=2, allow_nan=False)
         with atomic_file(arguments.out / "versus_published.json") as file:
             file.write(text.encode() + b"\n")

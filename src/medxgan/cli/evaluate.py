@@ -72,7 +72,7 @@ def evaluate(
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, stages
 
-    settings = parse_settings(methods, start="encoder")
+    settings = parse_settings(methods, start="encoder", refine=refine)
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     judge = load_classifier(oracle) if oracle is not None else None

@@ -40,7 +40,6 @@ ExplainedModel = Annotated[
 Refine = Annotated[
     int,
     typer.Option(
-        min=0,
         help="Steps that bring each reconstruction nearer to its image; without an encoder, 5000 "
         "where this is 0.",
     ),

@@ -4,7 +4,7 @@
 key              content
 ===============  ==========================================================================
 ``images``       ``[N, H, W]`` or ``[N, H, W, 3]``, whole numbers or floating point
-``labels``       ``[N]`` or ``[N, 1]`` class indices, -1 = unlabelled or ambiguous
+``labels``       ``[N]`` or ``[N, 1]`` class indices, -1 = unlabelled (optional: all unlabelled)
 ``split``        ``[N]`` 0 train, 1 val, 2 test, or these words (optional)
 ``masks``        ``[N, H, W]``, not 0 on the lesion (optional)
 ``has_mask``     ``[N]``, false where the lesion is unknown (optional; default all known)
@@ -38,16 +38,16 @@ from medxgan.data.intensity import (
     storage_limits,
     to_storage,
 )
-from medxgan.data.labels import whole_labels
+from medxgan.data.labels import UNLABELLED, whole_labels
 from medxgan.data.split import SPLIT_NAMES, parse_splits
 from medxgan.errors import DataError
 
 
 class Part(NamedTuple):
-    """One block of rows of the data set: where its arrays are found, and its split if known."""
+    """One block of rows of the data set: its arrays, and its split if known."""
 
     images: str
-    labels: str
+    labels: str | None
     split: int | None
     total: int
 
@@ -84,6 +84,8 @@ def read_npz(path: Path, *, size: int | None, channels: int | None, seed: int) -
         splits = _splits(archive, parts)
         has_mask = _has_mask(archive, len(labels))
     notes = [f"{n} of {len(labels)} images {change}" for change, n in images.changes.items()]
+    if parts[0].labels is None:
+        notes.append(f"'labels' is missing: all {len(labels)} images are unlabelled")
     with about(path):
         return build_dataset(
             images.stored,
@@ -102,7 +104,7 @@ def read_npz(path: Path, *, size: int | None, channels: int | None, seed: int) -
 
 
 def _parts(archive: Archive) -> list[Part]:
-    """Which arrays hold images, and that their labels are there and as many."""
+    """Which arrays hold images, and their labels: in all parts, or in none."""
     if "images" in archive.keys:
         keys: list[tuple[str, str, int | None]] = [("images", "labels", None)]
     else:
@@ -112,9 +114,9 @@ def _parts(archive: Archive) -> list[Part]:
             if f"{name}_images" in archive.keys
         ]
     missing = [labels for _, labels, _ in keys if labels not in archive.keys]
-    if not keys or missing:
+    if not keys or 0 < len(missing) < len(keys):
         raise DataError(
-            f"{archive.path} must hold 'images' and 'labels', or MedMNIST's 'train_images' and "
+            f"{archive.path} must hold 'images' (and 'labels'), or MedMNIST's 'train_images' and "
             f"'train_labels'; it holds {', '.join(archive.keys) or 'no arrays'}"
         )
     parts = []
@@ -128,7 +130,7 @@ def _parts(archive: Archive) -> list[Part]:
             )
         if 0 in shape[1:]:
             raise DataError(f"{archive.path}: the images of '{images}' have no pixels")
-        parts.append(Part(images, labels, split, shape[0]))
+        parts.append(Part(images, None if missing else labels, split, shape[0]))
     if sum(part.total for part in parts) == 0:
         raise DataError(f"{archive.path} holds no images: '{parts[0].images}' is empty")
     shapes = {part.images: archive.header(part.images).shape[1:] for part in parts}
@@ -138,7 +140,9 @@ def _parts(archive: Archive) -> list[Part]:
 
 
 def _labels(archive: Archive, part: Part) -> NDArray[np.int64]:
-    """Class indices of one part."""
+    """Class indices of one part; all unlabelled where there are none."""
+    if part.labels is None:
+        return np.full(part.total, UNLABELLED)
     labels = whole_labels(archive.array(part.labels), f"{archive.path}: '{part.labels}'")
     _check_count(archive, part.labels, len(labels), part.total)
     return labels

@@ -193,7 +193,7 @@ def test_archive_without_the_keys(refuses, tmp_path, tiny_bundle, classifier_fil
         ("explain", tiny_bundle, tmp_path / "set.npz"),
         ("train", tmp_path / "set.npz", "--classifier", classifier_file),
     ):
-        refuses(*command, saying="must hold 'images' and 'labels'")
+        refuses(*command, saying="must hold 'images' (and 'labels')")
 
 
 # Classifiers

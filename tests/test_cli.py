@@ -426,12 +426,15 @@ def test_progress_elsewhere_is_a_line_at_each_milestone(capsys):
         monitor(20, {"images": 20, "agreement_negative": 0.75})
         monitor(30, {"images": 20, "agreement_negative": 0.75})
         monitor(40, {"images": 40, "agreement_negative": 1.0})
+        monitor(100, {"measured": 0.1})
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(";")[0] for line in lines] == [
         "Training: 20 of 100 images",
         "Training: 40 of 100 images",
+        "Training: 100 of 100 images",
     ]
     assert lines[1].endswith("agreement 1.00 negative")
+    assert lines[2].endswith("measuring on held-out images, 10% done")
 
 
 @pytest.mark.parametrize(

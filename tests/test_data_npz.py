@@ -177,7 +177,6 @@ def test_a_data_set_is_never_in_memory_twice(tmp_path, monkeypatch):
     ("change", "message"),
     [
         ({"images": None}, "it holds labels, split, masks, twins"),
-        ({"labels": None}, "must hold 'images' and 'labels'"),
         ({"labels": np.zeros(3)}, "'labels' must have one entry for each of the 20 images, got 3"),
         ({"labels": np.full(COUNT, 0.5)}, "'labels' must hold whole numbers"),
         ({"labels": np.zeros((COUNT, 14))}, "one class index an image"),
@@ -204,6 +203,12 @@ def test_arrays_that_cannot_be_used_are_refused(tmp_path, arrays, change, messag
     with pytest.raises(DataError, match=message) as caught:
         open_dataset(path)
     assert str(caught.value).count(str(path)) == 1
+
+
+def test_an_archive_of_images_alone_is_unlabelled(tmp_path, arrays):
+    data = open_dataset(saved(tmp_path, {"images": arrays["images"]}))
+    assert (data.labels == -1).all()
+    assert data.notes[0] == "'labels' is missing: all 20 images are unlabelled"
 
 
 @pytest.mark.usefixtures("small_blocks")

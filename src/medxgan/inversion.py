@@ -3,6 +3,7 @@
 The published method has no encoder: its codes are drawn from the prior and refined for long.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -51,6 +52,7 @@ def refine(
     start: Latent,
     steps: int,
     momentum: float = MOMENTUM,
+    watch: Callable[[int], None] | None = None,
 ) -> Latent:
     """Improve codes by the published objective (Dravid et al. 2022, arXiv 2204.05376, equation 3).
 
@@ -66,6 +68,7 @@ def refine(
         start: codes to begin with.
         steps: number of steps; 0 returns the start.
         momentum: first of Adam's betas.
+        watch: told after each step how many are done.
 
     Raises:
         ConfigError: ``steps`` is negative.
@@ -75,7 +78,7 @@ def refine(
     if steps == 0:
         return start
     with torch.inference_mode(False), torch.enable_grad():
-        return _descend(generator, classifier, target, images, start, steps, momentum)
+        return _descend(generator, classifier, target, images, start, steps, momentum, watch)
 
 
 def _descend(
@@ -86,6 +89,7 @@ def _descend(
     start: Latent,
     steps: int,
     momentum: float,
+    watch: Callable[[int], None] | None,
 ) -> Latent:
     free = start.z2.abs().amax(dim=1, keepdim=True) > 0
     z1 = start.z1.detach().clone().requires_grad_()
@@ -110,6 +114,8 @@ def _descend(
             optimiser.zero_grad()
             loss.sum().backward()
             optimiser.step()
+            if watch is not None:
+                watch(step + 1)
     return best
 
 

@@ -142,6 +142,7 @@ def training_text(figures: Mapping[str, float]) -> str:
         "agreement_positive": "{:.2f} positive",
         "reconstruction_l1": "error {:.3f}",
         "augmentation_p": "augmentation {:.2f}",
+        "measured": "measuring on held-out images, {:.0%} done",
     }
     return ", ".join(
         words.format(figures[name]) for name, words in wanted.items() if name in figures
@@ -149,13 +150,14 @@ def training_text(figures: Mapping[str, float]) -> str:
 
 
 def training_monitor(report: Report) -> "Monitor":
-    """Turn what the training loop tells into progress; each of its log lines is a milestone."""
+    """Turn what training tells into progress; its log lines and what is measured are milestones."""
     logged: float | None = None
 
     def monitor(images: int, figures: dict[str, float]) -> None:
         nonlocal logged
         newest = figures.get("images")
-        report(images, training_text(figures), milestone=newest is not None and newest != logged)
+        milestone = "measured" in figures or (newest is not None and newest != logged)
+        report(images, training_text(figures), milestone=milestone)
         logged = newest
 
     return monitor

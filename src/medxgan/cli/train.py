@@ -29,7 +29,7 @@ def train(
     method: Annotated[
         str,
         typer.Option(
-            help="medxgan: a generator for one classifier. stylegan: from the images alone, for "
+            help="medxgan: a generator for one classifier, ours or published. stylegan: from the images alone, for "
             "any classifier afterwards."
         ),
     ] = "medxgan",

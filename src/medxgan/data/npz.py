@@ -4,8 +4,7 @@
 key              content
 ===============  ==========================================================================
 ``images``       ``[N, H, W]`` or ``[N, H, W, 3]``, whole numbers or floating point
-``labels``       ``[N]`` or ``[N, 1]`` class indices, -1 = unlabelled or ambiguous (optional
-                 where there are ``values``)
+``labels``       ``[N]`` or ``[N, 1]`` class indices, -1 = unlabelled (optional: all unlabelled)
 ``values``       ``[N]`` or ``[N, 1]``, a number an image, such as a grade; NaN = unknown
                  (optional)
 ``split``        ``[N]`` 0 train, 1 val, 2 test, or these words (optional)
@@ -48,10 +47,10 @@ from medxgan.errors import DataError
 
 
 class Part(NamedTuple):
-    """One block of rows of the data set: where its arrays are found, and its split if known."""
+    """One block of rows of the data set: its arrays, and its split if known."""
 
     images: str
-    labels: str
+    labels: str | None
     split: int | None
     total: int
 
@@ -89,6 +88,8 @@ def read_npz(path: Path, *, size: int | None, channels: int | None, seed: int) -
         splits = _splits(archive, parts)
         has_mask = _has_mask(archive, len(labels))
     notes = [f"{n} of {len(labels)} images {change}" for change, n in images.changes.items()]
+    if parts[0].labels is None and values is None:
+        notes.append(f"'labels' is missing: all {len(labels)} images are unlabelled")
     with about(path):
         return build_dataset(
             images.stored,
@@ -108,7 +109,7 @@ def read_npz(path: Path, *, size: int | None, channels: int | None, seed: int) -
 
 
 def _parts(archive: Archive) -> list[Part]:
-    """Which arrays hold images, and that their labels are there and as many."""
+    """Which arrays hold images, and their labels: in all parts, or in none."""
     if "images" in archive.keys:
         keys: list[tuple[str, str, int | None]] = [("images", "labels", None)]
     else:
@@ -118,10 +119,10 @@ def _parts(archive: Archive) -> list[Part]:
             if f"{name}_images" in archive.keys
         ]
     missing = [labels for _, labels, _ in keys if labels not in archive.keys]
-    if not keys or (missing and "values" not in archive.keys):
+    if not keys or 0 < len(missing) < len(keys):
         raise DataError(
-            f"{archive.path} must hold 'images' and 'labels' (or 'values'), or MedMNIST's "
-            f"'train_images' and 'train_labels'; it holds {', '.join(archive.keys) or 'no arrays'}"
+            f"{archive.path} must hold 'images' (and 'labels'), or MedMNIST's 'train_images' and "
+            f"'train_labels'; it holds {', '.join(archive.keys) or 'no arrays'}"
         )
     parts = []
     for images, labels, split in keys:
@@ -134,7 +135,7 @@ def _parts(archive: Archive) -> list[Part]:
             )
         if 0 in shape[1:]:
             raise DataError(f"{archive.path}: the images of '{images}' have no pixels")
-        parts.append(Part(images, labels, split, shape[0]))
+        parts.append(Part(images, None if missing else labels, split, shape[0]))
     if sum(part.total for part in parts) == 0:
         raise DataError(f"{archive.path} holds no images: '{parts[0].images}' is empty")
     shapes = {part.images: archive.header(part.images).shape[1:] for part in parts}
@@ -144,8 +145,8 @@ def _parts(archive: Archive) -> list[Part]:
 
 
 def _labels(archive: Archive, part: Part) -> NDArray[np.int64]:
-    """Class indices of one part; unlabelled where there are only values."""
-    if part.labels not in archive.keys:
+    """Class indices of one part; all unlabelled where there are none."""
+    if part.labels is None:
         return np.full(part.total, UNLABELLED)
     labels = whole_labels(archive.array(part.labels), f"{archive.path}: '{part.labels}'")
     _check_count(archive, part.labels, len(labels), part.total)

@@ -1,5 +1,6 @@
 """Measures a trained generator on held-out images: limits of trust, and figures for the bundle."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,7 @@ def measure_held_out(
     code_sizes: tuple[int, int],
     images: Images,
     device: torch.device,
+    watch: Callable[[float], None] | None = None,
 ) -> HeldOut:
     """Reconstruct held-out images and sample the prior; nothing of the test set is touched.
 
@@ -62,6 +64,7 @@ def measure_held_out(
         code_sizes: dimensions of z1 and z2.
         images: held-out ones.
         device: where to compute.
+        watch: told now and then which share of a cold start is done, 0 to 1; it takes minutes.
     """
     rows = np.arange(len(images))
     batches = np.array_split(rows, max(1, -(-len(rows) // BATCH)))
@@ -78,7 +81,14 @@ def measure_held_out(
         else:
             start = cold_start(pixels, before >= 0.5, code_sizes, seed=0)
             latent = refine(
-                generator, classifier, target, pixels, start, COLD_STEPS, PUBLISHED_MOMENTUM
+                generator,
+                classifier,
+                target,
+                pixels,
+                start,
+                COLD_STEPS,
+                PUBLISHED_MOMENTUM,
+                watch=_tenths(watch) if watch is not None else None,
             )
         with torch.no_grad():
             parts.append(_measure_batch(generator, classifier, target, pixels, before, latent))
@@ -110,6 +120,14 @@ def measure_held_out(
         "transfer_validity": float(moved[positive].mean()) if any_positive else None,
     }
     return HeldOut(thresholds, figures | ({"inversion_steps": COLD_STEPS} if not encoder else {}))
+
+
+def _tenths(watch: Callable[[float], None]) -> Callable[[int], None]:
+    def tell(step: int) -> None:
+        if 10 * step // COLD_STEPS > 10 * (step - 1) // COLD_STEPS:
+            watch(step / COLD_STEPS)
+
+    return tell
 
 
 def prior_agreement(

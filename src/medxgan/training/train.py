@@ -133,7 +133,7 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
     shown = outcome.state.step * batch * fabric.world_size
     if not outcome.finished or not fabric.is_global_zero:
         return Trained(outcome.finished, shown, dict(outcome.figures))
-    figures = _write_bundle(plan, outcome, train, positive, shown, fabric)
+    figures = _write_bundle(plan, outcome, train, positive, shown, fabric, monitor)
     return Trained(True, shown, figures)
 
 
@@ -226,6 +226,7 @@ def _write_bundle(
     positive: NDArray[np.bool_],
     shown: int,
     fabric: Fabric,
+    monitor: Monitor,
 ) -> Figures:
     averaged = outcome.state.averaged
     assert isinstance(averaged, Networks | PublishedNetworks)
@@ -241,6 +242,7 @@ def _write_bundle(
         _code_sizes(plan),
         plan.data.select("val", labelled=False),
         fabric.device,
+        watch=lambda share: monitor(shown, {"measured": share}),
     )
     averaged.to("cpu")
     manifest = Manifest(

@@ -159,11 +159,6 @@ def test_archives_that_cannot_be_used_are_refused(archive, values, message):
     assert str(caught.value).count("set.npz") == 1
 
 
-def test_an_archive_of_images_alone_is_refused(archive):
-    with pytest.raises(DataError, match=r"must hold 'images' and 'labels' \(or 'values'\)"):
-        open_dataset(archive())
-
-
 def test_tables(folder):
     root = folder()
     (root / "both.csv").write_text("path,label,value\nhealthy/a.png,0,0\nsick/c.png,1,\n")

@@ -29,8 +29,8 @@ def train(
     method: Annotated[
         str,
         typer.Option(
-            help="medxgan: a generator for one classifier, ours or published. stylegan: from the images alone, for "
-            "any classifier afterwards."
+            help="medxgan, ours or as published: a generator for one classifier. stylegan: from "
+            "the images alone, for any classifier afterwards."
         ),
     ] = "medxgan",
     preset: Annotated[

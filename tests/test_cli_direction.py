@@ -114,6 +114,20 @@ def test_a_constant_model_is_said(medxgan, bundle, function_file):
     assert out.code == 2 and "gives the same answer to all 125 drawn images" in out.err
 
 
+def test_a_value_counts_as_positive_from_the_threshold_on(medxgan, bundle, function_file):
+    function_file.write_text(
+        DESCRIPTION.replace('"binary_logit"', '"value"').replace(
+            'class_names = ["dark", "bright"]', 'class_names = ["grade"]\nvalue_range = [-20, 20]'
+        )
+    )
+    fit = ("fit-direction", bundle, "--classifier", function_file, *QUICK)
+    out = medxgan(*fit, "--threshold", 30)
+    assert out.code == 2 and "30" in out.err and not (bundle / "directions").exists()
+    assert medxgan(*fit, "--threshold", -5).code == 0
+    kept = json.loads((bundle / "directions" / "model" / "direction.json").read_text())
+    assert kept["classifier"]["spec"]["positive_from"] == -5
+
+
 def test_a_model_of_another_size_is_refused(medxgan, bundle, function_file):
     function_file.write_text(DESCRIPTION.replace("size = 32", "size = 64"))
     out = medxgan("fit-direction", bundle, "--classifier", function_file, *QUICK)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from medxgan.cli.options import BundleName, Device, Quiet, Seed, Spec, Target, Weights
+from medxgan.cli.options import BundleName, Device, Quiet, Seed, Spec, Target, Threshold, Weights
 
 
 def fit_direction(
@@ -19,6 +19,7 @@ def fit_direction(
         ),
     ],
     target: Target = None,
+    threshold: Threshold = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +75,8 @@ def fit_direction(
     place = out or folder / FOLDER / called
     check_writable_folder(place)
     model = load_classifier(classifier, weights=weights, spec=spec)
+    if threshold is not None:
+        model = model.with_threshold(threshold)
     explained = model.spec.target_index(target)
     check_free(place, model, explained)
     judge = load_classifier(oracle) if oracle is not None else None

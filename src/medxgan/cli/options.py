@@ -21,6 +21,12 @@ Spec = Annotated[
 Target = Annotated[
     str | None, typer.Option(help="Class to explain, name or index; the last one by default.")
 ]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Of a model of a value: positive from here on; as the model says by default."
+    ),
+]
 BundleName = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or a shipped one's name.")
 ]

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medxgan.cli.options import INTERRUPTED, DataPath, Device, Quiet, Seed, Spec, Target, Weights
+from medxgan.cli.options import (
+    INTERRUPTED,
+    DataPath,
+    Device,
+    Quiet,
+    Seed,
+    Spec,
+    Target,
+    Threshold,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from medxgan.classifiers import TorchClassifier
@@ -46,12 +56,7 @@ def train(
         typer.Option("--set", metavar="SECTION.NAME=VALUE", help="One setting; repeat for more."),
     ] = None,
     target: Target = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            help="Of a model of a value: positive from here on; as the model says by default."
-        ),
-    ] = None,
+    threshold: Threshold = None,
     weights: Weights = None,
     spec: Spec = None,
     oracle: Annotated[

@@ -69,6 +69,7 @@ def figures(document: Document) -> str:
             str(row.cell.n) if row.cell.value is not None else "",
         )
         for section in SECTIONS
+        if section in document
         for row in section_rows(document, section)
     ]
     return markdown(["figure", "value", "95 % interval", "n"], rows)

@@ -21,7 +21,9 @@ def train(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run, and of the bundle at its end.")],
-    method: Annotated[str, typer.Option(help="medxgan, ours or as published: see --preset.")] = "medxgan",
+    method: Annotated[
+        str, typer.Option(help="medxgan, ours or as published: see --preset.")
+    ] = "medxgan",
     preset: Annotated[
         str, typer.Option(help="tiny, small, standard, published or published-covid.")
     ] = "small",

@@ -14,6 +14,18 @@ from medxgan.types import Explanation, Latent, Problem, Status
 METHODS = ("difference", "ig")
 NO_FLIP = Status((Problem("no flip", 0.7, 0.5, "no flip: the counterfactual still scores 0.70"),))
 UNBEATEN = "crossing, 0.500, is not above that of the control random_direction, 0.500"
+SETTINGS = {
+    "oracle": None,
+    "methods": list(METHODS),
+    "own maps": [],
+    "codes": 50,
+    "integration steps": 32,
+    "inversion steps": 0,
+    "controls": True,
+    "seed": 3,
+    "device": "cpu",
+    "images at once": 16,
+}
 
 
 def figure(value: float, spread: float = 0.1, n: int = 4, missing: int = 1) -> dict[str, Any]:
@@ -59,7 +71,7 @@ def make_document(methods: tuple[str, ...] = METHODS) -> dict[str, Any]:
             section = section.setdefault(name, {})
         section[place[-1]] = figure(0.5)
     document["failed_maps"] = dict.fromkeys(methods, 0)
-    document["controls"] |= {"not_beaten": [], "compared": 26, "not_compared": 4}
+    document["controls"] |= {"not_beaten": [], "compared": 26, "not_compared": 4, "comparisons": []}
     document["completeness"]["steps"] = 32
     return document
 
@@ -95,25 +107,39 @@ def make_evaluation(methods: tuple[str, ...] = METHODS) -> Evaluation:
         films=make_films(),
         latent=Latent(torch.ones(5, 4), torch.ones(5, 2)),
         statuses=(NO_FLIP, Status(), Status(), Status(), NO_FLIP),
+        settings=SETTINGS,
     )
 
 
-def make_empty_evaluation() -> Evaluation:
-    """The classifier calls no image positive."""
-    document = make_document()
-    reason = "the classifier calls none of the 12 images positive"
-    for place in places(METHODS):
-        if place[0] not in ("agreement", "monotonicity_prior", "reconstruction", "realism"):
-            section = document
-            for name in place[:-1]:
-                section = section[name]
-            section[place[-1]] = null(reason)
-    document["statuses"] = dict.fromkeys(document["statuses"], 0)
-    document["predictions"]["called_positive"] = 0
-    document["controls"] |= {"compared": 0, "not_compared": 30}
-    rows, nothing = np.empty(0, dtype=np.int64), torch.empty(0, 11)
-    latent = Latent(torch.empty(0, 4), torch.empty(0, 2))
-    return Evaluation(document, METHODS, rows, {}, nothing, latent, ())
+def comparison(
+    control: str = "random_direction",
+    place: tuple[str, ...] = ("counterfactual", "crossing"),
+    *,
+    method: str | None = None,
+    n: int = 12,
+    beaten: bool = False,
+) -> dict[str, Any]:
+    """A comparison with a control in which ours is ahead by 0.1, beyond doubt or not."""
+    return {
+        "figure": "crossing",
+        "place": list(place),
+        "method": method,
+        "control": control,
+        "ours": 0.5,
+        "theirs": 0.4,
+        "difference": 0.1,
+        "low": 0.05 if beaten else -0.125,
+        "high": 0.25,
+        "n": n,
+        "few": n < 10,
+        "beaten": beaten,
+    }
+
+
+def lose(document: dict[str, Any], *lost: dict[str, Any]) -> None:
+    """Let these comparisons be the ones that are not won."""
+    document["controls"]["not_beaten"] = [UNBEATEN] * len(lost)
+    document["controls"]["comparisons"] = [*lost, comparison(beaten=True)]
 
 
 def make_case(name: str = "slice 1", *, mask: bool = True, status: Status = NO_FLIP) -> Case:

@@ -17,13 +17,13 @@ from medxgan.audit.cohort import Cohort
 from medxgan.audit.document import HEADER, document, region_rows
 from medxgan.audit.recurrence import find_recurrence
 from medxgan.audit.settings import Rule
-from medxgan.audit.wording import rule_sentences, sentence
+from medxgan.audit.wording import conclusion, legend, sentence, terms
 from medxgan.classifiers import TorchClassifier
 from medxgan.data import Dataset, build_dataset, open_dataset
 from medxgan.errors import ConfigError, DataError
 from medxgan.explainer import Explainer
 from medxgan.loader import load
-from medxgan.types import ClassifierSpec
+from medxgan.types import ClassifierSpec, Problem, ProblemKind, Status
 
 SIZE = 32
 SPEC = ClassifierSpec(size=SIZE, class_names=("healthy", "lesion"))
@@ -74,7 +74,7 @@ def make_cohort(
         scores=torch.full((count,), 0.9),
         flipped=torch.ones(count, dtype=torch.bool),
         transferred=torch.ones(count, dtype=torch.bool),
-        sound=torch.ones(count, dtype=torch.bool),
+        statuses=[Status()] * count,
         varied=torch.ones(SIZE, SIZE, dtype=torch.bool),
         positives=count,
         negatives=7,
@@ -202,7 +202,7 @@ class TestMasks:
     def test_without_masks_nothing_is_claimed_about_lesions(self, watching):
         outcome = judged(watching(CORNER), make_cohort(changes_at(CORNER)))
         assert outcome.judge.regions[0].on_lesion["value"] is None
-        assert not any("Lesion masks" in line for line in rule_sentences(outcome))
+        assert "unknown or ignored" in terms(outcome)["counted"]
 
 
 class TestFailedMaps:
@@ -306,7 +306,7 @@ class TestWords:
             transferred = torch.arange(40) < able
             outcome = judged(watching(ELSEWHERE), replace(cohort, transferred=transferred))
             words[able] = sentence(outcome, outcome.judge)
-        assert "flips only 48 % of the originals" in words[19]
+        assert "whole change flips 48 % of the originals, so this generator is" in words[19]
         assert "of the originals" not in words[20]
 
     def test_maps_too_wide_to_tell(self, watching):
@@ -314,6 +314,188 @@ class TestWords:
         outcome = judged(watching(CORNER), cohort)
         assert outcome.verdict == "nothing found"
         assert "so wide" in sentence(outcome, outcome.judge)
+
+
+def with_problems(cohort: Cohort, kinds: dict[ProblemKind, int]) -> Cohort:
+    """The first explanations of a cohort get problems, so many of each kind, one each."""
+    bad = [
+        Status((Problem(kind, 1.0, 0.5, f"{kind}: too much"),))
+        for kind, count in kinds.items()
+        for _ in range(count)
+    ]
+    return replace(cohort, statuses=bad + cohort.statuses[len(bad) :])
+
+
+class TestTrust:
+    """14 of 40 untrusted explanations are more than a third, 13 are not."""
+
+    def test_images_unlike_those_of_the_training_are_said_first(self, watching):
+        cohort = with_problems(make_cohort(changes_at(CORNER)), {"poor reconstruction": 40})
+        cohort = replace(cohort, transferred=torch.zeros(40, dtype=torch.bool))
+        outcome = judged(watching(ELSEWHERE), cohort)
+        assert outcome.judge.verdict == "recurring"
+        assert outcome.verdict == "inconclusive"
+        first, last = conclusion(outcome)
+        assert first == (
+            "None of 40 explanations can be trusted (most common reason: poor reconstruction, in "
+            "all of them): these images look unlike those that the bundle was trained on. Train a "
+            "bundle on images like these, and audit with that one."
+        )
+        assert last.startswith("For the record, Difference: 100 % of 40 explanations touch")
+        assert "weak" not in last
+
+    @pytest.mark.parametrize(
+        ("kinds", "inconclusive", "unlike"),
+        [
+            ({"code outside the prior": 13}, False, False),
+            ({"code outside the prior": 14}, True, True),
+            ({"poor reconstruction": 7, "no flip": 7}, True, True),
+            ({"poor reconstruction": 6, "no flip": 8}, True, False),
+            ({"prediction gap": 14}, True, False),
+        ],
+    )
+    def test_limits(self, watching, kinds, inconclusive, unlike):
+        cohort = with_problems(make_cohort(scattered_changes()), kinds)
+        outcome = judged(watching(CORNER), cohort)
+        assert outcome.trust.trusted == 40 - sum(kinds.values())
+        assert (outcome.verdict == "inconclusive") is outcome.trust.few is inconclusive
+        assert outcome.trust.images_unlike is unlike
+        assert len(conclusion(outcome)) == 1 + inconclusive
+
+    def test_a_bundle_that_has_not_learned_is_not_blamed_on_the_images(self, watching):
+        cohort = with_problems(
+            make_cohort(scattered_changes()), {"prediction gap": 9, "no flip": 15}
+        )
+        (first, _) = conclusion(judged(watching(CORNER), cohort))
+        assert "Only 16 of 40" in first
+        assert "(most common reason: no flip, in 15 of 40)" in first
+        assert "has not learned these images" in first
+        assert "Train it for longer" in first
+
+    def test_several_problems_of_one_explanation_count_once(self, watching):
+        cohort = make_cohort(scattered_changes())
+        both = tuple(
+            Problem(kind, 1.0, 0.5, kind) for kind in ("code outside the prior", "no flip")
+        )
+        outcome = judged(watching(CORNER), replace(cohort, statuses=[Status(both)] * 40))
+        assert (outcome.trust.trusted, outcome.trust.unlike) == (0, 40)
+        assert outcome.trust.problems == {"code outside the prior": 40, "no flip": 40}
+
+    def test_a_place_that_decides_stays_suspicious(self, watching):
+        """The classifier itself was asked; the warning stands before it all the same."""
+        cohort = with_problems(make_cohort(changes_at(CORNER)), {"poor reconstruction": 40})
+        outcome = judged(watching(CORNER), cohort)
+        assert outcome.verdict == "suspicious"
+        assert [part[:4] for part in conclusion(outcome)] == ["None", "100 "]
+
+    def test_maps_that_need_no_generator_may_find_nothing(self, watching):
+        cohort = make_cohort(scattered_changes())
+        cohort = with_problems(
+            replace(cohort, maps={"ig": cohort.maps["difference"]}), {"no flip": 40}
+        )
+        settings = replace(SETTINGS, methods=("ig",))
+        assert judged(watching(CORNER), cohort, settings).verdict == "nothing found"
+
+    def test_the_document_says_it(self, watching):
+        cohort = with_problems(make_cohort(changes_at(CORNER)), {"poor reconstruction": 38})
+        outcome = judged(watching(ELSEWHERE), cohort)
+        content = json.loads(json.dumps(document(outcome, cohort)))
+        assert content["verdict"] == "inconclusive"
+        assert content["sentence"].startswith("Only 2 of 40 explanations can be trusted")
+        assert content["trust"] == {
+            "explained": 40,
+            "trusted": 2,
+            "few": True,
+            "images_unlike_training": True,
+            "problems": {"poor reconstruction": 38},
+            "sentence": conclusion(outcome)[0],
+        }
+
+
+BESIDE_CORNER = (slice(2, 6), slice(7, 11))
+
+
+class TestHints:
+    def compared(
+        self, watching: Callable[[tuple[slice, slice]], Explainer], **places: tuple[slice, slice]
+    ) -> Audit:
+        """Audit of scattered differences, and of comparison maps that stay in one place each."""
+        cohort = make_cohort(scattered_changes())
+        names = {name.replace("_", "-"): place for name, place in places.items()}
+        maps = {name: changes_at(place) for name, place in names.items()}
+        cohort = replace(cohort, maps=cohort.maps | maps)
+        return judged(
+            watching(ELSEWHERE), cohort, replace(SETTINGS, methods=("difference", *names))
+        )
+
+    def test_maps_that_agree_are_a_hint(self, watching):
+        """The places are one pixel apart: as near as pixels that count as one place."""
+        outcome = self.compared(watching, ig=CORNER, grad_cam=BESIDE_CORNER)
+        (agreed,) = outcome.agreements
+        assert agreed.shares == {"ig": 1.0, "grad-cam": 1.0}
+        assert agreed.box == (2, 2, 3, 10)
+        hint, found = conclusion(outcome)
+        assert hint == (
+            "Integrated gradients and Grad-CAM, whose maps need no generator, agree on one place, "
+            "upper left (rows 2 to 3, columns 2 to 10): 100 % and 100 % of their maps touch it. "
+            "That is a hint that the classifier may rely on it, not a proof."
+        )
+        assert found.startswith("No place is touched")
+
+    def test_the_document_holds_them(self, watching):
+        outcome = self.compared(watching, ig=CORNER, grad_cam=CORNER)
+        (hint,) = document(outcome, make_cohort(scattered_changes()))["hints"]
+        assert hint["box"] == {"top": 2, "left": 2, "bottom": 3, "right": 5}
+        assert hint["counted_share"] == {"ig": 1.0, "grad-cam": 1.0}
+        assert (hint["pixels"], hint["where"][:10]) == (8, "upper left")
+
+    def test_maps_that_differ_are_none(self, watching):
+        outcome = self.compared(watching, ig=CORNER, grad_cam=ELSEWHERE)
+        assert outcome.agreements == ()
+
+    def test_one_map_alone_is_none(self, watching):
+        assert self.compared(watching, ig=CORNER).agreements == ()
+
+    def test_maps_by_the_generator_do_not_count(self, watching):
+        outcome = self.compared(watching, ig=CORNER, lig=CORNER, lig_transferred=CORNER)
+        assert outcome.agreements == ()
+
+    def test_what_most_touch_comes_first(self, watching):
+        cohort = make_cohort(scattered_changes())
+        heat = changes_at(ELSEWHERE) + changes_at(CORNER)
+        heat[:4, CORNER[0], CORNER[1]] = 0
+        cohort = replace(cohort, maps=dict.fromkeys(("ig", "grad-cam", "occlusion"), heat))
+        settings = AuditSettings(("ig", "grad-cam", "occlusion"), rule=Rule(evidence=1.0))
+        outcome = judged(watching(CORNER), cohort, settings)
+        assert [agreed.box[:2] for agreed in outcome.agreements] == [(20, 20), (2, 2)]
+        hint = conclusion(outcome)[0]
+        assert "Integrated gradients, Grad-CAM and Occlusion" in hint
+        assert "(1 more place(s) likewise)" in hint
+
+    def test_a_suspicious_place_needs_no_hint(self, watching):
+        cohort = make_cohort(changes_at(CORNER))
+        maps = {name: changes_at(CORNER) for name in ("difference", "ig", "grad-cam")}
+        settings = replace(SETTINGS, methods=tuple(maps))
+        outcome = judged(watching(CORNER), replace(cohort, maps=maps), settings)
+        assert outcome.verdict == "suspicious"
+        assert outcome.agreements
+        assert len(conclusion(outcome)) == 1
+
+
+class TestLegend:
+    def test_spread_is_no_finding(self, watching):
+        scattered = scattered_changes(48)
+        scattered[:6] = changes_at(CORNER, 6)
+        outcome = judged(watching(ELSEWHERE), make_cohort(scattered))
+        assert {region.kind for region in outcome.judge.regions} == {"spread"}
+        assert [line.split(":")[0] for line in legend(outcome)] == ["Flips alone", "Spread"]
+        assert "Not a finding" in legend(outcome)[1]
+
+    def test_words_that_the_tables_do_not_use_are_left_out(self, watching):
+        outcome = judged(watching(CORNER), make_cohort(changes_at(CORNER)))
+        assert [line.split(":")[0] for line in legend(outcome)] == ["Flips alone"]
+        blank = judged(watching(CORNER), make_cohort(torch.zeros(40, SIZE, SIZE)))
+        assert legend(blank) == []
 
 
 class TestDocument:
@@ -328,6 +510,10 @@ class TestDocument:
         assert region["on_lesion"]["value"] is None
         assert region["on_lesion"]["reason"]
         assert len(region["examples"]) == 4
+        assert content["trust"]["trusted"] == content["status_ok"] == 40
+        assert content["trust"]["sentence"] is None
+        assert content["hints"] == []
+        assert "the generator's change" in content["terms"]["flips alone"]
 
     def test_rows_fit_their_header(self, watching):
         outcome = judged(watching(CORNER), make_cohort(changes_at(CORNER)))
@@ -406,6 +592,7 @@ class TestAudit:
             ({"methods": ()}, "at least one method"),
             ({"most": 9}, "most must be at least 10, got 9"),
             ({"steps": 0}, "steps must be at least 1, got 0"),
+            ({"seed": -1}, "seed must be at least 0, got -1"),
         ],
     )
     def test_refuses_settings(self, wrong: dict[str, object], words: str):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from conftest import SIZE, Command
 from medxgan.data import write_npz
 from medxgan.report.audit import PLACE_COLUMNS, AuditPage, Example, MethodPart, Place, render_audit
+from medxgan.report.audit_labels import LABEL_HEIGHT, label_spots
 from medxgan.report.audit_pictures import (
     HOW_MUCH,
     Outlined,
@@ -43,8 +45,10 @@ def test_outlines_are_seen_on_light_images_in_colour():
     assert outlined > bare + 500
 
 
-def make_page(name: str = "scan", *, skipped: dict[str, str] | None = None) -> AuditPage:
-    """A page with one suspicious place and one example."""
+def make_page(
+    name: str = "scan", *, skipped: dict[str, str] | None = None, warning: str | None = None
+) -> AuditPage:
+    """A page with a suspicious place and one that is spread, an example of each."""
     example = Example(name, PIXEL, PIXEL, PIXEL, "0.900", "0.100", flipped=True, lesion="M1 1h2")
     place = Place(
         number=1,
@@ -55,6 +59,7 @@ def make_page(name: str = "scan", *, skipped: dict[str, str] | None = None) -> A
         label=(5.0, 2.0),
         examples=[example],
     )
+    spread = replace(place, number=2, kind="spread")
     part = MethodPart(
         label="Difference",
         verdict="suspicious",
@@ -64,17 +69,20 @@ def make_page(name: str = "scan", *, skipped: dict[str, str] | None = None) -> A
         share=PIXEL,
         share_end="90 %",
         facts={"Patients": "40"},
-        places=[place],
+        places=[place, spread],
     )
     return AuditPage(
         title=f"What decides '{name}'?",
         target=name,
+        warning=warning,
+        verdict="inconclusive",
+        conclusion=["None can be trusted.", "For the record: 5 % recur."],
         tiles=[("images", "80", "in the data")],
         mean_image=PIXEL,
         size=(32, 32),
         methods=[part, part],
         skipped=skipped or {},
-        rule=["One rule."],
+        terms={"spread": "Not a finding."},
         facts={"seed": 0},
     )
 
@@ -93,15 +101,103 @@ class TestPage:
 
     def test_every_column_has_its_figure(self):
         page = render_audit(make_page())
-        assert page.count("<small>a note</small>") == 2 * len(PLACE_COLUMNS)
+        assert page.count("<small>a note</small>") == 2 * 2 * len(PLACE_COLUMNS)
 
     def test_what_was_not_computed_is_said(self):
         assert "Not computed" not in render_audit(make_page())
         page = render_audit(make_page(skipped={"grad-cam": "no convolution"}))
         assert "grad-cam: no convolution" in page
 
+    def test_the_verdict_is_the_first_thing_said(self):
+        page = unescape(render_audit(make_page()))
+        order = [
+            page.index(words)
+            for words in (
+                "<h2>Inconclusive</h2>",
+                "<p>None can be trusted.</p>",
+                "<p>For the record: 5\u00a0% recur.</p>",
+                "Every image was explained",
+                "in the data",
+                ": gives the verdict",
+            )
+        ]
+        assert order == sorted(order)
+
+    def test_the_bundles_own_warning_stands_above_it(self):
+        assert '<p class="caution" role="note"><b>This' not in render_audit(make_page())
+        page = render_audit(make_page(warning="This bundle explains badly."))
+        warning = page.index("<b>This bundle explains badly.</b>")
+        assert warning < page.index("<h2>Inconclusive</h2>")
+
+    def test_spread_places_are_said_to_be_no_findings(self):
+        page = render_audit(make_page())
+        assert page.count('<span class="badge spread">spread, no finding</span>') == 3
+        assert page.count("Not findings: explanations fall here") == 2
+        loud, quiet = page.index('aria-label="Examples of place 1"'), page.index("<details")
+        assert loud < quiet < page.index('aria-label="Examples of place 2"')
+
+    def test_wide_tables_scroll_and_say_so(self):
+        page = render_audit(make_page())
+        assert page.count('<p class="sideways">') == page.count('<div class="scroller"') == 2
+
+    def test_the_words_are_explained(self):
+        assert "<dt>spread</dt><dd>Not a finding.</dd>" in render_audit(make_page())
+
     def test_the_caution_is_there(self):
         assert "a hint, not a proof" in render_audit(make_page())
+
+
+def place_of(rows: slice, columns: slice) -> torch.Tensor:
+    pixels = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    pixels[rows, columns] = True
+    return pixels
+
+
+class TestLabels:
+    HALF = SIZE * LABEL_HEIGHT / 2
+
+    def test_a_number_stands_in_its_place_where_there_is_room(self):
+        assert label_spots([place_of(slice(4, 15), slice(10, 21))]) == [(15.5, 9.5)]
+
+    def test_an_irregular_place_has_it_where_it_is_wide(self):
+        """An L: neither the middle of its box nor its box's corner belongs to it."""
+        pixels = place_of(slice(2, 30), slice(2, 4)) | place_of(slice(23, 30), slice(2, 30))
+        ((x, y),) = label_spots([pixels])
+        assert pixels[int(y), int(x)]
+        assert y == 26.5
+
+    @pytest.mark.parametrize(
+        ("rows", "columns", "spot"),
+        [
+            (slice(10, 12), slice(5, 7), (7 + HALF, 10.5)),
+            (slice(10, 12), slice(30, 32), (30 - HALF, 10.5)),
+            (slice(0, 1), slice(30, 32), (30 - HALF, HALF)),
+            (slice(10, 11), slice(0, 32), (0.5 + HALF - 0.5, 10 - HALF)),
+            (slice(0, 1), slice(0, 32), (0.5 + HALF - 0.5, 1 + HALF)),
+        ],
+    )
+    def test_else_it_touches_the_outline_within_the_picture(self, rows, columns, spot):
+        ((x, y),) = label_spots([place_of(rows, columns)])
+        assert (x, y) == pytest.approx(spot)
+        assert self.HALF <= min(x, y) <= max(x, y) <= SIZE - self.HALF
+
+    def test_a_neighbour_is_not_covered(self):
+        small = place_of(slice(10, 12), slice(5, 7))
+        neighbour = place_of(slice(6, 16), slice(8, 20))
+        (first, _) = label_spots([small, neighbour])
+        assert first == pytest.approx((5 - self.HALF, 10.5))
+
+    def test_numbers_do_not_cover_one_another(self):
+        places = [place_of(slice(row, row + 1), slice(15, 17)) for row in (10, 11, 12)]
+        spots = label_spots(places)
+        for number, (x, y) in enumerate(spots):
+            for other_x, other_y in spots[:number]:
+                assert max(abs(x - other_x), abs(y - other_y)) >= 2 * self.HALF
+
+    def test_where_there_is_no_room_at_all_it_stands_in_the_middle(self):
+        full = place_of(slice(0, SIZE), slice(0, SIZE))
+        first, second = label_spots([full, full])
+        assert first == second == (15.5, 15.5)
 
 
 class TestPictures:
@@ -152,7 +248,15 @@ class TestCommand:
         assert list(content["methods"]) == ["difference", "grad-cam"]
         assert content["judged_by"] == "difference"
         assert content["masks_known"] == 12
-        assert content["sentence"] in ended.out.replace("\n", " ")
+        assert ended.out.startswith(
+            f"Warning: {content['bundle_warning']}\n\n"
+            f"{content['verdict'].capitalize()}: {content['sentence']}\n"
+        )
+        assert content["bundle_warning"].startswith("This bundle explains badly")
+        assert "Flips alone: The answers that flip when the generator's change" in ended.out
+        page = unescape((out / "audit.html").read_text())
+        assert page.index(content["bundle_warning"]) < page.index('<section class="finding')
+        assert content["settings"]["seed"] == 12345
         assert "audit.html" in ended.out
         with np.load(out / "audit.npz", allow_pickle=False) as arrays:
             assert arrays["difference_touch_share"].shape == (SIZE, SIZE)
@@ -189,6 +293,10 @@ class TestCommand:
         [
             (("--methods", "lgi"), "no method is named 'lgi'"),
             (("--split", "tset"), "no split is named 'tset'"),
+            (("--most", 9), "most must be at least 10, got 9"),
+            (("--most", -5), "most must be at least 10, got -5"),
+            (("--refine", -1), "refine must be at least 0, got -1"),
+            (("--methods", ""), "no method is named ''"),
         ],
     )
     def test_refuses(
@@ -202,7 +310,10 @@ class TestCommand:
     ):
         ended = medxgan("audit", tiny_bundle, phantom_archive, "--out", tmp_path / "o", *options)
         assert ended.code == 2
-        assert words in ended.err
+        assert "Usage" not in ended.err
+        last = ended.err.splitlines()[-1]
+        assert last.startswith("Error: ")
+        assert words in last
         assert not (tmp_path / "o").exists()
 
     def test_a_file_in_the_way(
@@ -212,8 +323,3 @@ class TestCommand:
         ended = medxgan("audit", tiny_bundle, phantom_archive, "--out", tmp_path / "taken")
         assert ended.code == 2
         assert "is in the way" in ended.err
-
-    def test_too_few_to_audit(self, medxgan: Command, tiny_bundle: Path, phantom_archive: Path):
-        ended = medxgan("audit", tiny_bundle, phantom_archive, "--out", "unused", "--most", 9)
-        assert ended.code == 2
-        assert "most" in ended.err

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 
 from conftest import make_bundle
 from medxgan.bundle import save_bundle
+from medxgan.classifiers import load_classifier
 from medxgan.data import open_dataset
 from medxgan.evaluate import positives
+from medxgan.evaluate.output import writing
+from medxgan.loader import load
 
 QUICK = ("--codes", 2, "--methods", "difference,ig", "--device", "cpu")
 
@@ -27,7 +31,11 @@ def test_evaluate(medxgan, tmp_path, tiny_bundle, phantom_archive, other_classif
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["n"] == len(test)
     assert metrics["measured"]["data"] == "phantoms.npz"
-    assert (metrics["measured"]["split"], metrics["measured"]["seed"]) == ("test", 5)
+    measured = metrics["measured"]
+    assert (measured["split"], measured["seed"], measured["codes"]) == ("test", 5, 2)
+    assert measured["oracle"] == load_classifier(other_classifier_file).fingerprint[:12]
+    assert (measured["refine steps"], measured["inversion steps"]) == (0, 0)
+    assert (measured["integration steps"], measured["controls"]) == (32, True)
     assert metrics["counterfactual"]["oracle_before"]["value"] is not None
     with (out / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -38,17 +46,19 @@ def test_evaluate(medxgan, tmp_path, tiny_bundle, phantom_archive, other_classif
     assert "Explaining positives" in outcome.err
     heads = "method pointing precision smoothed IoU Dice concentration 5 % σ 0.1 sanity seconds"
     table = outcome.out.splitlines()
-    assert table[2].split() == heads.split()
-    assert [line.split()[0] for line in table[3:5]] == ["difference", "ig"]
+    assert table[0].startswith("Warning: This bundle explains badly: on held-out images only 50 %")
+    assert table[4].split() == heads.split()
+    assert [line.split()[0] for line in table[5:7]] == ["difference", "ig"]
     assert "*: best of its column" in outcome.out
     assert "transfer validity" in outcome.out
-    assert "Not beaten:" in outcome.out or "Every control is beaten, in all" in outcome.out
+    assert f"{len(metrics['controls']['not_beaten'])} of 1" in outcome.out
+    assert "comparisons that could be made" in outcome.out
     assert outcome.out.endswith(
         f"Figures written to {out}: metrics.json, metrics.csv, and pictures in figures.\n"
         f"Report written to {out / 'report.html'}; open it in a browser.\n"
     )
     assert {path.name for path in out.iterdir()} == {
-        *("metrics.json", "metrics.csv", "report.html", "figures"),
+        *("metrics.json", "metrics.csv", "report.html", "figures", "parts"),
     }
 
 
@@ -70,15 +80,88 @@ def test_interrupted_evaluation_goes_on(
 
     refused = medxgan(*arguments, "--seed", 6)
     assert refused.code == 2
-    assert "holds parts of a measuring with another setting" in refused.err
+    assert refused.err.endswith(
+        f"Error: {tmp_path} holds another evaluation (seed: 12345, now 6); choose another --out, "
+        "or remove parts and metrics.json there\n"
+    )
 
     monkeypatch.undo()
-    kept = medxgan(*arguments, "--no-controls", "--quiet")
-    assert kept.code == 2
     finished = medxgan(*arguments, "--quiet")
     assert (finished.code, finished.out, finished.err) == (0, "", "")
-    assert not (tmp_path / "parts").exists()
     assert (tmp_path / "metrics.json").is_file()
+
+
+def test_interrupted_report_says_what_is_kept(
+    medxgan, tmp_path, tiny_bundle, phantom_archive, monkeypatch
+):
+    out = tmp_path / "out"
+    arguments = ("evaluate", tiny_bundle, phantom_archive, "--out", out, *QUICK, "--no-controls")
+
+    def interrupted(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(writing, "drawn", interrupted)
+    outcome = medxgan(*arguments)
+    assert outcome.code == 130
+    assert outcome.out == (
+        f"Stopped; all is measured and kept in {out}. Run the same command to write the report.\n"
+    )
+    assert {path.name for path in out.iterdir()} == {"parts"}
+    monkeypatch.undo()
+    monkeypatch.setattr(positives, "explain_positives", interrupted)
+    assert medxgan(*arguments, "--quiet") == (0, "", "")
+    assert (out / "report.html").is_file()
+
+
+def test_finished_evaluation_is_not_overwritten_by_another(
+    medxgan, tmp_path, tiny_bundle, phantom_archive, monkeypatch
+):
+    arguments = ("evaluate", tiny_bundle, phantom_archive, "--out", tmp_path, *QUICK)
+    assert medxgan(*arguments, "--no-controls", "--quiet").code == 0
+    before = (tmp_path / "metrics.json").read_bytes()
+
+    other = medxgan(*arguments, "--codes", 3)
+    assert (other.code, other.out) == (2, "")
+    assert "holds another evaluation (codes: 2, now 3; controls: no, now yes); " in other.err
+    assert (tmp_path / "metrics.json").read_bytes() == before
+
+    def measured_anew(*arguments: object) -> None:
+        pytest.fail("all is measured")
+
+    monkeypatch.setattr(positives, "explain_positives", measured_anew)
+    (tmp_path / "report.html").unlink()
+    again = medxgan(*arguments, "--no-controls")
+    assert again.code == 0
+    assert "Note: this evaluation was finished before, with the same settings; " in again.err
+    assert (tmp_path / "metrics.json").read_bytes() == before
+    assert (tmp_path / "report.html").is_file()
+
+    shutil.rmtree(tmp_path / "parts")
+    unknown = medxgan(*arguments, "--no-controls")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "holds a finished evaluation without the folder parts" in unknown.err
+
+
+def test_split_without_positives_is_refused_before_any_work(
+    medxgan, tmp_path, tiny_bundle, phantom_archive
+):
+    """The classifier is asked which images are positive; those make up the training split."""
+    explainer = load(tiny_bundle, device="cpu")
+    images = open_dataset(phantom_archive)
+    positive = explainer.classifier(images.images())[:, 1] >= 0.5
+    with np.load(phantom_archive, allow_pickle=False) as arrays:
+        kept = {key: arrays[key] for key in ("images", "labels")}
+    split = np.where(positive.numpy(), 0, 2).astype(np.uint8)
+    np.savez(tmp_path / "set.npz", **kept, split=split)
+    arguments = ("evaluate", tiny_bundle, tmp_path / "set.npz", "--out", tmp_path / "out", *QUICK)
+    outcome = medxgan(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Drawing from the prior" not in outcome.err
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("Error")]
+    assert f"calls none of the {int((~positive).sum())} images 'lesion'" in line
+    assert "choose another --split (train, val or all), or give images of that class" in line
+    assert not (tmp_path / "out").exists()
+    assert medxgan(*arguments, "--split", "all", "--no-controls", "--quiet").code == 0
 
 
 def test_without_controls_and_without_a_test_set(medxgan, tmp_path, tiny_bundle, phantom_archive):
@@ -133,7 +216,9 @@ def test_refining_brings_reconstructions_nearer(medxgan, tmp_path, tiny_bundle, 
         ({"out": "occupied"}, "is in the way; choose another --out"),
         ({"--split": "tset"}, "no split is named 'tset'; did you mean 'test'?"),
         ({"--methods": "difference,igg"}, "igg"),
-        ({"--codes": "0"}, "--codes"),
+        ({"--codes": "0"}, "Error: codes must be at least 1, got 0"),
+        ({"--seed": "-1"}, "Error: seed must be 0 to 4294967295, got -1"),
+        ({"--refine": "-1"}, "Error: refine must be at least 0, got -1"),
         ({"--device": "abacus"}, "abacus"),
         ({"--oracle": "same"}, "the oracle has the same weights as the explained classifier"),
         ({"--oracle": "nowhere.safetensors"}, "nowhere.safetensors"),
@@ -154,6 +239,7 @@ def test_bad_input_ends_in_one_sentence(
     )
     assert (outcome.code, outcome.out) == (2, "")
     assert message in outcome.err.splitlines()[-1]
+    assert "Usage" not in outcome.err
     assert not (tmp_path / "out").exists()
 
 

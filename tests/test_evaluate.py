@@ -32,7 +32,7 @@ from medxgan.evaluate import Evaluation, Explained, evaluate
 from medxgan.evaluate.counts import count_predictions, count_statuses
 from medxgan.evaluate.document import fill, with_medians
 from medxgan.evaluate.faithfulness import completeness_columns
-from medxgan.evaluate.places import SECTIONS_OF_POSITIVES, places
+from medxgan.evaluate.places import places
 from medxgan.explain import METHODS, scores
 from medxgan.metrics.bootstrap import summary
 from medxgan.metrics.localization import average_precision, evidence
@@ -255,15 +255,6 @@ def test_what_the_data_lack_is_the_reason():
     assert found["counterfactual"]["validity"]["value"] == 1
 
 
-def test_without_positives_only_their_figures_are_null():
-    found = document_of(make_explainer(), make_data(keep=slice(5, 8)), codes=1, steps=2)
-    why = "the classifier calls none of the 3 images positive"
-    for section in SECTIONS_OF_POSITIVES:
-        assert {figure.get("reason") for _, figure in figures_of(found[section])} == {why}
-    assert found["statuses"]["n"] == 0
-    assert found["reconstruction"]["prediction_match"]["n"] == 3
-
-
 def test_without_negatives_all_is_measured():
     found = document_of(make_explainer(), make_data(keep=slice(0, 5)), codes=1, methods=(), steps=1)
     assert found["reconstruction"]["mse"]["n"] == found["counterfactual"]["validity"]["n"] == 5
@@ -285,7 +276,7 @@ def test_batches_make_no_difference(metrics, monkeypatch):
     for place, figure in figures_of(found):
         if place[0] != "seconds_per_image":
             assert figure == pytest.approx(whole[place], abs=1e-3), place
-    assert calls[:2] == [("codes", 2, 40), ("codes", 4, 40)]
+    assert calls[:5] == [*(("scores", done, 8) for done in (2, 4, 6, 8)), ("codes", 2, 40)]
     assert [call for call in calls if call[0] == "positives"] == [
         ("positives", 2, 5),
         ("positives", 4, 5),
@@ -339,6 +330,35 @@ def test_reason_of_an_undefined_mean_is_the_more_telling_one():
 def test_numbers_below_one_are_refused(name):
     with pytest.raises(ConfigError, match=f"{name} must be at least 1, got 0"):
         evaluate(make_explainer(), make_data(), **{name: 0})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seed_out_of_range_is_refused(seed):
+    with pytest.raises(ConfigError, match=f"seed must be 0 to 4294967295, got {seed}"):
+        evaluate(make_explainer(), make_data(), seed=seed)
+
+
+def test_what_the_figures_depend_on_is_kept():
+    oracle = brightness_oracle()
+    found = evaluate(make_explainer(), make_data(), oracle=oracle, codes=4, steps=2, methods=())
+    assert found.settings == {
+        "oracle": oracle.fingerprint[:12],
+        "methods": [],
+        "own maps": [],
+        "codes": 4,
+        "positives per code": 3,
+        "integration steps": 2,
+        "inversion steps": 0,
+        "controls": True,
+        "seed": 12345,
+        "device": "cpu",
+        "images at once": scores.CPU_PIXELS_AT_ONCE // SIZE**2,
+    }
+    explainer = make_explainer()
+    explainer.inversion_steps = 1
+    asked = {"codes": 1, "steps": 1, "methods": (), "controls": False}
+    other = evaluate(explainer, make_data(), **asked).settings
+    assert (other["oracle"], other["inversion steps"], other["controls"]) == (None, 1, False)
 
 
 def test_unknown_method_is_refused():

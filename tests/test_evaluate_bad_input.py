@@ -1,6 +1,6 @@
 """Data that lack something, an oracle that is none, and too few images to say anything."""
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,22 +55,35 @@ def test_masks_of_some_images_are_used_where_they_are():
     assert document["deletion"]["difference"]["blur"]["0.05"]["n"] == 5
 
 
-def test_data_without_positives_has_reasons_instead_of_figures():
-    found = evaluate(make_explainer(), make_data(keep=slice(5, 8)), codes=1, steps=2)
-    document = found.document
-    json.dumps(document, allow_nan=False)
-    why = "the classifier calls none of the 3 images positive"
-    for section in ("deletion", "noise_robustness", "sanity", "controls", "seconds_per_image"):
-        for place, figure in figures_of(document[section]):
-            assert (figure["value"], figure["reason"]) == (None, why), place
-    assert document["controls"]["not_beaten"] == []
-    assert document["controls"]["compared"] == 0
-    assert document["failed_maps"] == {}
-    assert found.rows.tolist() == []
-    assert found.films.shape == (0, 11)
-    assert found.columns == {}
-    assert found.statuses == ()
-    assert (found.latent.z1.shape, found.latent.z2.shape) == ((0, 1), (0, 1))
+def test_data_without_positives_are_refused_before_anything_is_measured(tmp_path):
+    stages: list[str] = []
+    asked = {"folder": tmp_path / "out", "progress": lambda stage, *_: stages.append(stage)}
+    with pytest.raises(DataError) as refused:
+        evaluate(make_explainer(), make_data(keep=slice(6, 8)), codes=1, steps=2, **asked)
+    assert str(refused.value) == (
+        "the classifier calls none of the 2 images 'lesion' (0 are labelled so), and only such "
+        "images are explained; give images of that class"
+    )
+    assert set(stages) == {"scores"}
+    assert not (tmp_path / "out").exists()
+
+
+def test_positives_that_the_classifier_misses_are_counted_in_the_refusal():
+    with pytest.raises(DataError, match=r"\(1 are labelled so\).*that class that it recognises$"):
+        evaluate(make_explainer(), make_data(keep=slice(5, 8)), codes=1, steps=2)
+
+
+def test_refusal_names_the_other_splits():
+    whole = make_data()
+    splits = np.array([0, 0, 0, 1, 1, 2, 2, 2], dtype=np.uint8)
+    data = replace(whole, table=replace(whole.table, split=splits)).select("test")
+    with pytest.raises(DataError, match=r"choose another --split \(train, val or all\), or give"):
+        evaluate(make_explainer(), data, codes=1, steps=2)
+
+
+def test_false_alarms_alone_are_explained():
+    found = evaluate(make_explainer(), make_data(keep=slice(4, 5)), codes=1, steps=2)
+    assert found.document["predictions"]["false_alarms"] == 1
 
 
 @pytest.mark.parametrize("names", [SPEC.class_names, ("lesion", "healthy")])
@@ -102,7 +115,6 @@ def test_few_positives_are_noted_and_what_rests_on_fewer():
     ("groups", "expected"),
     [
         (["a"], "only 1 image is called positive: intervals"),
-        ([], "no image is called positive, so there was nothing to explain"),
         (list("abcdefghi"), "only 9 images are called positive: intervals"),
         (
             list("abcdefghiabc"),
@@ -118,14 +130,6 @@ def test_notes_count_images_and_patients(groups, expected):
 def test_ten_patients_need_no_note():
     ten = list("abcdefghij")
     assert notes_on_size({("localization", "ig", "iou"): torch.ones(10)}, ten, ten) == []
-
-
-def test_no_positives_have_no_intervals_that_could_mean_little():
-    few = document_of(make_explainer(), make_data(keep=slice(5, 8)))["notes"]
-    assert few == [
-        "no image is called positive, so there was nothing to explain",
-        "reconstruction rests on 3 images: its intervals mean little",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +177,7 @@ def test_one_image_that_tells_them_apart_makes_an_oracle_independent():
 
 
 def test_nothing_is_null_without_a_reason_whatever_is_missing():
-    for data in (make_data(), make_data(masks=False, twins=False), make_data(keep=slice(5, 8))):
+    for data in (make_data(), make_data(masks=False, twins=False), make_data(keep=slice(4, 8))):
         for asked in ((), ("difference", "grad-cam"), tuple(METHODS)):
             found = document_of(make_explainer(), data, methods=asked, controls=True)
             for place, figure in figures_of(found):

@@ -148,8 +148,37 @@ def test_comparisons_are_counted_and_so_are_those_that_lack_a_figure(evaluation)
     assert outcome.not_compared == 2 * maps + 2 * 2
     assert outcome.compared + outcome.not_compared == len(list(comparisons()))
     undefined = {place: values * torch.nan for place, values in evaluation.columns.items()}
-    nothing = ([], 0, len(list(comparisons())))
+    nothing = ([], 0, len(list(comparisons())), [])
     assert compare_with_controls(undefined, PATIENTS[:5]) == nothing
+
+
+def test_each_comparison_is_kept_in_numbers(evaluation):
+    found = evaluation.document["controls"]
+    assert len(found["comparisons"]) == found["compared"]
+    lost = [one for one in found["comparisons"] if not one["beaten"]]
+    assert len(lost) == len(found["not_beaten"])
+    for one, sentence in zip(lost, found["not_beaten"], strict=True):
+        assert sentence.startswith(f"{one['figure']}, {one['ours']:.3f}, is not above")
+        assert f"control {one['control']}, {one['theirs']:.3f}: " in sentence
+        assert f"{one['low']:+.3f} to {one['high']:+.3f}, n = {one['n']}" in sentence
+        assert one["low"] <= 0
+        assert one["method"] in (None, "difference", "lig")
+        assert tuple(one["place"]) in dict(figures_of(evaluation.document))
+        assert one["few"]
+
+
+@pytest.mark.parametrize(
+    ("images", "patients", "few"), [(9, 9, True), (10, 10, False), (12, 9, True), (12, 10, False)]
+)
+def test_comparisons_on_few_images_or_patients_are_marked(images, patients, few):
+    columns = {
+        ("counterfactual", "crossing"): torch.ones(images + 5),
+        ("controls", "random_direction", "crossing"): torch.zeros(images + 5),
+    }
+    columns["counterfactual", "crossing"][images:] = torch.nan
+    groups = [str(image % patients) for image in range(images)] + list("abcde")
+    (one,) = compare_with_controls(columns, groups).comparisons
+    assert (one["n"], one["few"], one["beaten"]) == (images, few, True)
 
 
 def codes(count: int) -> Latent:

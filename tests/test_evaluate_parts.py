@@ -7,8 +7,8 @@ import torch
 
 from known_world import SIZE, brightness_oracle, make_data, make_explainer
 from medxgan.errors import OutputError
-from medxgan.evaluate import Evaluation, discard_parts, evaluate
-from medxgan.evaluate.parts import Part, Parts
+from medxgan.evaluate import Evaluation, evaluate
+from medxgan.evaluate.parts import Part, Parts, finished_before
 from medxgan.explain import scores
 
 METHODS = ("difference", "ig")
@@ -46,7 +46,7 @@ def same(first: Evaluation, second: Evaluation) -> None:
     assert first.rows.tolist() == second.rows.tolist()
 
 
-@pytest.mark.parametrize("stage", ["codes", "scores", "realism", "negatives", "positives"])
+@pytest.mark.parametrize("stage", ["codes", "realism", "negatives", "positives"])
 def test_measuring_goes_on_where_it_was_interrupted(tmp_path, stage):
     whole = evaluate(make_explainer(leak=True), make_data(), **QUICK)
     with pytest.raises(Interrupted):
@@ -75,26 +75,36 @@ def test_finished_measuring_asks_nothing_anew(tmp_path):
     assert again.document == whole.document, "seconds are kept, too"
 
 
+def test_scores_are_kept_as_a_whole(tmp_path):
+    with pytest.raises(Interrupted):
+        asked = {"folder": tmp_path, "progress": stop_after("scores", 4), **QUICK}
+        evaluate(make_explainer(), make_data(), **asked)
+    assert list(tmp_path.iterdir()) == []
+    evaluate(make_explainer(), make_data(), folder=tmp_path, **QUICK)
+    assert len(list((tmp_path / "parts").glob("scores-*"))) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"data": make_data(masks=False)}, "data"),
-        ({"data": make_data(twins=False)}, "data"),
-        ({"data": make_data(keep=slice(0, 7))}, "data"),
-        ({"seed": 1}, "setting"),
-        ({"codes": 5}, "setting"),
-        ({"positives_per_code": 1}, "setting"),
-        ({"steps": 3}, "setting"),
-        ({"controls": False}, "setting"),
-        ({"methods": ("difference",)}, "setting"),
-        ({"own_maps": {"mine": lambda explained: explained.images}}, "setting"),
-        ({"oracle": brightness_oracle()}, "setting"),
+        ({"data": make_data(masks=False)}, r"data: 8 images \w{12}, now 8 images \w{12}"),
+        ({"data": make_data(twins=False)}, r"data: 8 images \w{12}, now 8 images \w{12}"),
+        ({"data": make_data(keep=slice(0, 7))}, r"data: 8 images \w{12}, now 7 images \w{12}"),
+        ({"seed": 1}, "seed: 12345, now 1"),
+        ({"codes": 5}, "codes: 4, now 5"),
+        ({"codes": 5, "seed": 1}, "codes: 4, now 5; seed: 12345, now 1"),
+        ({"positives_per_code": 1}, "positives per code: 3, now 1"),
+        ({"steps": 3}, "integration steps: 2, now 3"),
+        ({"controls": False}, "controls: yes, now no"),
+        ({"methods": ("difference",)}, "methods: difference,ig, now difference"),
+        ({"own_maps": {"mine": lambda explained: explained.images}}, "own maps: none, now mine"),
+        ({"oracle": brightness_oracle()}, r"oracle: none, now \w{12}"),
     ],
 )
-def test_parts_of_another_measuring_are_refused(tmp_path, change, what):
+def test_another_measuring_is_refused_and_what_differs_named(tmp_path, change, what):
     evaluate(make_explainer(), make_data(), folder=tmp_path, **QUICK)
     asked = {"data": make_data(), "folder": tmp_path, **QUICK, **change}
-    with pytest.raises(OutputError, match=f"another {what}; choose another place"):
+    with pytest.raises(OutputError, match=rf"holds another evaluation \({what}\); choose another"):
         evaluate(make_explainer(), **asked)
 
 
@@ -114,35 +124,26 @@ def test_codes_optimised_for_longer_are_another_measuring(tmp_path):
     evaluate(make_explainer(), make_data(), folder=tmp_path, **QUICK)
     explainer = make_explainer()
     explainer.inversion_steps = 10
-    with pytest.raises(OutputError, match="another setting"):
+    with pytest.raises(OutputError, match=r"\(inversion steps: 0, now 10\)"):
         evaluate(explainer, make_data(), folder=tmp_path, **QUICK)
 
 
 def test_batches_of_another_size_are_another_measuring(tmp_path, monkeypatch):
     evaluate(make_explainer(), make_data(), folder=tmp_path, **QUICK)
     monkeypatch.setattr(scores, "CPU_PIXELS_AT_ONCE", 3 * SIZE**2)
-    with pytest.raises(OutputError, match="another setting"):
+    with pytest.raises(OutputError, match=r"\(images at once: 2, now 3\)"):
         evaluate(make_explainer(), make_data(), folder=tmp_path, **QUICK)
 
 
-def test_discarding_removes_the_parts_and_nothing_else(tmp_path):
+def test_finished_evaluation_is_known_by_its_parts(tmp_path):
+    assert not finished_before(tmp_path / "nowhere")
     evaluate(make_explainer(), make_data(), folder=tmp_path, **QUICK)
+    assert not finished_before(tmp_path)
     (tmp_path / "metrics.json").write_text("{}")
-    discard_parts(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
-    discard_parts(tmp_path)
-
-
-def test_discarding_leaves_a_strangers_folder_alone(tmp_path):
-    (tmp_path / "parts").mkdir()
-    mine = tmp_path / "parts" / "wheel.safetensors"
-    mine.write_text("mine")
-    discard_parts(tmp_path)
-    assert mine.read_text() == "mine"
-    evaluate(make_explainer(), make_data(), folder=tmp_path, **QUICK)
-    (tmp_path / "parts" / "notes.txt").write_text("mine")
-    discard_parts(tmp_path)
-    assert (tmp_path / "parts" / "notes.txt").is_file()
+    assert finished_before(tmp_path)
+    (tmp_path / "parts" / "identity.json").unlink()
+    with pytest.raises(OutputError, match=r"choose another --out, or remove metrics\.json there"):
+        finished_before(tmp_path)
 
 
 def test_damaged_part_is_measured_again(tmp_path):
@@ -157,7 +158,7 @@ def test_damaged_part_is_measured_again(tmp_path):
 
 
 def test_damaged_identity_is_explained(tmp_path):
-    Parts(tmp_path, {"bundle": "a"})
+    (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "identity.json").write_text("{")
     with pytest.raises(OutputError, match="cannot be read; remove the folder"):
         Parts(tmp_path, {"bundle": "a"})
@@ -167,7 +168,7 @@ def test_folder_that_cannot_be_written_is_explained(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(OutputError, match="choose another place"):
-        Parts(Path(blocked), {"bundle": "a"})
+        Parts(Path(blocked), {"bundle": "a"}).kept("stage", 0, lambda: Part({}))
 
 
 def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):

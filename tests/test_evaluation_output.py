@@ -14,23 +14,27 @@ from rich.console import Console
 from rich.table import Table
 
 import medxgan
+from conftest import make_bundle
 from evaluations import (
     METHODS,
-    UNBEATEN,
+    SETTINGS,
+    comparison,
     figure,
-    make_empty_evaluation,
+    lose,
     make_evaluation,
     null,
 )
+from medxgan.bundle import save_bundle
 from medxgan.data import Dataset, open_dataset
 from medxgan.errors import OutputError
 from medxgan.evaluate import Evaluation, evaluate
-from medxgan.evaluate.output import print_evaluation, write_evaluation, writing
+from medxgan.evaluate.output import caution_of, print_evaluation, write_evaluation, writing
 from medxgan.evaluate.output.rows import table_text
 from medxgan.evaluate.output.terminal import (
     control_lines,
     count_lines,
     figures_table,
+    lost_table,
     methods_table,
 )
 from medxgan.evaluate.output.worst import (
@@ -40,6 +44,7 @@ from medxgan.evaluate.output.worst import (
     worst_first,
 )
 from medxgan.explainer import Explainer
+from medxgan.report import evaluation as evaluation_page
 from medxgan.report.evaluation_charts import CHARTS
 from medxgan.types import Latent, Status
 
@@ -73,7 +78,7 @@ def shown(table: Table, width: int = 120) -> str:
 
 
 def test_everything_is_written(tmp_path, explainer, images, found):
-    page = write_evaluation(found, explainer, images, tmp_path / "out", settings={"seed": 7})
+    page = write_evaluation(found, explainer, images, tmp_path / "out", settings={"split": "test"})
     assert page == tmp_path / "out" / "report.html"
     written = {path.name for path in page.parent.iterdir()}
     assert written == {"metrics.json", "metrics.csv", "report.html", "figures"}
@@ -85,9 +90,38 @@ def test_everything_is_written(tmp_path, explainer, images, found):
     document = json.loads((page.parent / "metrics.json").read_text())
     facts = document.pop("measured")
     assert document == found.document
-    assert (facts["bundle"], facts["seed"]) == ("tiny", 7)
+    assert (facts["bundle"], facts["split"]) == ("tiny", "test")
+    assert facts.items() >= found.settings.items()
+    assert found.settings.keys() == {*SETTINGS, "positives per code"}
     assert facts["classifier"] == explainer.classifier.fingerprint[:12]
-    assert "How good are the explanations of tiny?" in page.read_text()
+    text = page.read_text()
+    assert "How good are the explanations of tiny?" in text
+    assert "on cpu, in batches of up to " in text
+
+
+def test_what_the_bundle_says_against_itself_is_repeated(
+    tmp_path, explainer, images, found, balanced_classifier, capsys, monkeypatch
+):
+    """The tiny one has a validity of 0.5 on held-out images; a good one has nothing to say."""
+    monkeypatch.setattr(writing, "drawn", lambda draw, theme, kind: b"")
+    monkeypatch.setattr(evaluation_page, "drawn_uri", lambda draw, theme: "data:,")
+    page = write_evaluation(found, explainer, images, tmp_path / "poor", settings={})
+    sentence = caution_of(explainer)
+    assert sentence is not None
+    assert sentence.startswith("This bundle explains badly: on held-out images only 50 %")
+    assert page.read_text().index(sentence) < page.read_text().index('id="summary"')
+    print_evaluation(found, caution=sentence)
+    assert capsys.readouterr().out.startswith(f"Warning: {sentence}\n\n")
+
+    bundle = make_bundle(balanced_classifier(0))
+    good = bundle.manifest.model_copy(update={"metrics": {"held_out": {"validity": 1.0}}})
+    save_bundle(tmp_path / "good", bundle._replace(manifest=good))
+    explainer = medxgan.load(tmp_path / "good", device="cpu")
+    assert caution_of(explainer) is None
+    page = write_evaluation(found, explainer, images, tmp_path / "out", settings={})
+    assert "explains badly" not in page.read_text()
+    print_evaluation(found)
+    assert "Warning" not in capsys.readouterr().out
 
 
 def test_failure_leaves_nothing_half_written(tmp_path, explainer, images, found, monkeypatch):
@@ -98,13 +132,6 @@ def test_failure_leaves_nothing_half_written(tmp_path, explainer, images, found,
     with pytest.raises(OutputError, match="No space left"):
         write_evaluation(found, explainer, images, tmp_path / "out", settings={})
     assert not (tmp_path / "out").exists()
-
-
-def test_nothing_called_positive_is_written_too(tmp_path, explainer, images):
-    page = write_evaluation(make_empty_evaluation(), explainer, images, tmp_path, settings={})
-    assert "No image is called positive." in page.read_text()
-    assert rows_of((tmp_path / "metrics.csv").read_text()) == []
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == PICTURES
 
 
 def test_table_has_a_row_an_image_and_method(images):
@@ -263,13 +290,43 @@ def test_controls_in_the_terminal():
         "figures).",
         "Each control is a single draw; another seed gives other figures of it.",
     ]
-    evaluation.document["controls"]["not_beaten"] = [UNBEATEN]
-    assert control_lines(evaluation)[:2] == [
-        "Not every control is beaten: 1 of 26 comparisons that could be made (4 more had no "
-        "figures) shows no lead.",
-        f"Not beaten: {UNBEATEN}.",
-    ]
-    assert control_lines(make_empty_evaluation()) == ["No control was measured."]
+    place = ("localization_smoothed", "lig-transferred", "average_precision")
+    lose(
+        evaluation.document,
+        comparison(n=4),
+        comparison("random_classifier", place, method="lig-transferred"),
+    )
+    verdict, few, film, draw = control_lines(evaluation)
+    assert verdict == (
+        "2 of 26 comparisons that could be made (4 more had no figures) show no lead over the "
+        "control."
+    )
+    assert few.startswith("1 of 3 comparisons rests on fewer than 10 images or patients (few)")
+    assert film.startswith("Most of a LIG map is the change x̂ − x⁻ along the film")
+    assert draw.startswith("Each control is a single draw")
+    evaluation.document["controls"]["compared"] = 0
+    assert control_lines(evaluation) == ["No control was measured."]
+
+
+def test_comparisons_that_are_not_won_stand_in_a_table():
+    evaluation = make_evaluation()
+    place = ("localization_smoothed", "lig-transferred", "average_precision")
+    lose(
+        evaluation.document,
+        comparison(n=4),
+        comparison("random_classifier", place, method="lig-transferred"),
+    )
+    head, first, second = shown(lost_table(evaluation), width=140).splitlines()
+    assert head.split()[:4] == ["ours", "figure", "value", "control"]
+    assert first.split("  ")[0] == "This bundle"
+    for words in ("crossing", "Random latent direction", "+0.100", "−0.125 to +0.250", "4 (few)"):
+        assert words in first
+    for words in (
+        *("LIG, transferred", "average precision, smoothed", "0.500", "0.400"),
+        "Classifier with random weights",
+    ):
+        assert words in second
+    assert second.split()[-1] == "12"
 
 
 def test_images_behind_the_columns_are_counted():
@@ -291,13 +348,17 @@ def test_images_behind_the_columns_are_counted():
 def test_whole_evaluation_in_the_terminal(capsys):
     evaluation = make_evaluation()
     evaluation.document["notes"] = ["localisation rests on 4 images: its intervals mean little"]
+    lose(evaluation.document, comparison())
     print_evaluation(evaluation)
     printed = capsys.readouterr().out
     parts = (
         "*: best of its column",
+        "Seconds: of the map of one image, its film apart.",
         "Images behind the columns: pointing to seconds 4.",
         "transfer validity",
-        "Every control is beaten, in all 26 comparisons",
+        "1 of 26 comparisons that could be made",
+        "Random latent direction",
+        "Each control is a single draw",
         "Note: localisation rests on 4 images: its intervals mean little.\n",
     )
     places = [printed.index(part) for part in parts]

@@ -18,11 +18,13 @@ from PIL import Image
 
 from evaluations import (
     METHODS,
+    SETTINGS,
     UNBEATEN,
+    comparison,
     figure,
+    lose,
     make_case,
     make_document,
-    make_empty_evaluation,
     make_evaluation,
     make_films,
     null,
@@ -72,7 +74,8 @@ def render(evaluation: Evaluation, *, charts: bool = False, **changes: object) -
     settings: dict[str, object] = {
         "order": "Worst first.",
         "title": "How good are they?",
-        "facts": {"bundle": "tiny", "seed": 3},
+        "facts": {"bundle": "tiny", **SETTINGS},
+        "timing": "on cpu, in batches of up to 16 images",
     }
     cases = changes.pop("cases", [make_case(), make_case("slice 2", mask=False, status=Status())])
     drawing = nullcontext() if charts else patch("medxgan.report.evaluation.drawn_uri", not_drawn)
@@ -181,7 +184,8 @@ def test_controls_that_were_not_measured_are_not_beaten_either():
     assert controls_not_beaten(document) == []
     document["controls"]["not_beaten"] = [UNBEATEN]
     assert controls_not_beaten(document) == [UNBEATEN]
-    assert controls_not_beaten(make_empty_evaluation().document) is None
+    document["controls"]["compared"] = 0
+    assert controls_not_beaten(document) is None
 
 
 def test_bars_are_as_long_as_their_figures():
@@ -256,10 +260,21 @@ def test_many_films_become_pixels():
     assert not any(part.get_rasterized() for part in few.axes[0].collections)
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", ["localization", "deletion", "noise"])
 def test_figure_of_nothing_says_why(name):
-    (words,) = words_in(draw(name, make_empty_evaluation()))
-    assert "positive" in words
+    evaluation = make_evaluation()
+    sections = {
+        "localization": ("localization", "localization_smoothed"),
+        "deletion": ("deletion",),
+        "noise": ("noise_robustness",),
+    }
+    for place in places(METHODS):
+        if place[0] in sections[name]:
+            section = evaluation.document
+            for part in place[:-1]:
+                section = section[part]
+            section[place[-1]] = null("no masks")
+    assert words_in(draw(name, evaluation)) == ["Not drawn: no masks."]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("localization", "svg"), ("films", "png")])
@@ -289,7 +304,6 @@ def test_sheet_has_a_row_a_case_and_says_what_is_wrong():
     assert below == ["p > 0.999", "p = 0.800", "p = 0.700", "p = 0.250"]
     assert sheet.axes[13].texts[0].get_text() == "not known"
     assert sheet.axes[6].images[0].get_array().max() == 255
-    assert "No image" in words_in(draw_sheet([], LIGHT))[0]
 
 
 def test_page_asks_for_nothing_outside_itself():
@@ -320,10 +334,16 @@ def test_hostile_words_stay_words():
     attack = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
     evaluation = make_evaluation((attack, "ig"))
     evaluation.document["notes"] = [attack]
-    evaluation.document["controls"]["not_beaten"] = [attack]
+    lose(evaluation.document, comparison(method=attack))
     evaluation.document["sanity"]["ig"] = null(attack)
     text = render(
-        evaluation, order=attack, title=attack, facts={attack: attack}, cases=[make_case(attack)]
+        evaluation,
+        order=attack,
+        title=attack,
+        facts={attack: attack},
+        timing=attack,
+        caution=attack,
+        cases=[make_case(attack)],
     )
     assert attack not in text
     assert attack in parsed(text).text
@@ -333,14 +353,91 @@ def test_reader_is_told_first_which_controls_are_not_beaten():
     evaluation = make_evaluation()
     assert "Every control is beaten, in all 26 comparisons" in page_of(evaluation).text
     assert "Each control is a single draw" in page_of(evaluation).text
-    evaluation.document["controls"]["not_beaten"] = [UNBEATEN]
+    lose(evaluation.document, comparison())
     text = page_of(evaluation).text
-    assert text.index(UNBEATEN) < text.index("Summary images")
+    heading = "1 of 26 comparisons with controls not beaten"
+    assert text.index(heading) < text.index("Summary images")
     assert "Every control is beaten" not in text
-    assert "1 of 26 comparisons that could be made" in text
-    text = page_of(make_empty_evaluation()).text
+    assert "1 of 26 comparisons that could be made (4 more had no figures) shows no lead" in text
+    evaluation.document["controls"] |= {"not_beaten": [], "compared": 0, "comparisons": []}
+    text = page_of(evaluation).text
     assert "No control was measured. Nothing here says how well chance would do." in text
     assert "Every control is beaten" not in text
+
+
+def test_comparisons_that_are_not_won_fold_out_with_titles_instead_of_code_names():
+    evaluation = make_evaluation()
+    place = ("localization_smoothed", "lig-transferred", "average_precision")
+    lose(
+        evaluation.document,
+        comparison(n=4),
+        comparison("random_classifier", place, method="lig-transferred"),
+    )
+    text = render(evaluation)
+    box = text[text.index('id="not-beaten"') : text.index('id="summary"')]
+    assert box.index("<details") < box.index("<table") < box.index("</details>")
+    shown = parsed(text).text
+    shown = shown[shown.index("2 of 26 comparisons with") : shown.index("Summary images")]
+    assert "This bundle crossing 0.500 Random latent direction 0.400 +0.100" in shown
+    assert "LIG, transferred average precision, smoothed 0.500 Classifier with random" in shown
+    assert "−0.125 to +0.250 4 (few)" in shown
+    assert "1 of 3 comparisons rests on fewer than 10 images or patients (few)" in shown
+    for code_name in ("random_classifier", "random_direction", "lig-transferred", UNBEATEN):
+        assert code_name not in shown
+
+
+def test_what_lig_of_a_random_classifier_shares_is_said_where_it_matters():
+    evaluation = make_evaluation()
+    sentence = "Most of a LIG map is the change x̂ − x⁻ along the film"
+    assert page_of(evaluation).text.count(sentence) == 1, "below its table"
+    lose(evaluation.document, comparison("random_map"))
+    assert page_of(evaluation).text.count(sentence) == 1
+    lose(evaluation.document, comparison("random_classifier"))
+    assert page_of(evaluation).text.count(sentence) == 2
+
+
+def test_comparisons_that_are_won_on_few_images_are_marked_too():
+    evaluation = make_evaluation()
+    evaluation.document["controls"]["comparisons"] = [comparison(n=4, beaten=True)] * 26
+    text = page_of(evaluation).text
+    assert "Every control is beaten" in text
+    assert "26 of 26 comparisons rest on fewer than 10 images or patients (few)" in text
+
+
+def test_distances_in_own_features_are_not_those_of_inception():
+    text = page_of(make_evaluation()).text
+    assert "in this classifier's own features" in text
+    assert "not comparable with FID or KID by Inception" in text
+
+
+def test_reader_is_told_what_the_figures_depend_on():
+    text = page_of(make_evaluation()).text
+    for words in (
+        *("oracle, fingerprint none", "codes drawn from the prior 50", "integration steps 32"),
+        *("inversion steps 0", "controls yes", "seed 3", "own maps none", "images in a batch 16"),
+    ):
+        assert words in text
+    assert "once its film is there, on cpu, in batches of up to 16 images" in text
+
+
+def test_caution_of_the_bundle_stands_first():
+    assert "explains badly" not in page_of(make_evaluation()).text
+    text = page_of(make_evaluation(), caution="This bundle explains badly.").text
+    assert text.index("This bundle explains badly.") < text.index("Summary images")
+
+
+def test_whatever_may_be_cut_scrolls_and_says_so():
+    """Each table and figure stands in a window of its own, below a line that narrow pages show."""
+    text = render(make_evaluation())
+    windows = re.findall(
+        r'<div class="wide needs-\d+">\s*<p class="sideways" [^>]*>[^<]*scroll it sideways →</p>'
+        r'\s*<(?:div class="scroller" role="region" [^>]*tabindex="0"|figure class="chart")>',
+        text,
+    )
+    assert len(windows) == text.count("<table") + len(CHARTS)
+    for pixels in set(re.findall(r'class="wide needs-(\d+)"', text)):
+        rule = f"@media (max-width: {pixels}px) {{ .needs-{pixels} > .sideways {{ display: block"
+        assert rule in text
 
 
 def test_reader_is_told_what_validity_means_and_what_was_counted():
@@ -403,12 +500,6 @@ def test_cases_show_pictures_status_and_mask():
     shown = torch.tensor(np.asarray(Image.open(BytesIO(data)))) > 0
     assert torch.equal(shown, make_case().explanation.mask)
     assert "not known" in page.text
-
-
-def test_page_of_nothing_called_positive():
-    text = page_of(make_empty_evaluation(), cases=[]).text
-    assert "No image is called positive." in text
-    assert "the classifier calls none of the 12 images positive" in text
 
 
 def test_every_way_of_being_better_is_said():

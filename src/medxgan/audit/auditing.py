@@ -2,15 +2,18 @@
 
 import torch
 
+from medxgan.audit.agreement import agreed_places
 from medxgan.audit.cohort import Cohort, Progress, explain_cohort
 from medxgan.audit.recurrence import excuse_lesions, find_recurrence
 from medxgan.audit.regions import dense, describe_regions
 from medxgan.audit.results import Audit, MethodAudit, Region, Verdict
 from medxgan.audit.settings import FEWEST, AuditSettings
+from medxgan.audit.trust import judge_trust
 from medxgan.data import Dataset
 from medxgan.errors import ConfigError
 from medxgan.explain.scores import Score, probability
 from medxgan.explainer import Explainer
+from medxgan.quality import poorness
 
 
 def audit(
@@ -49,10 +52,16 @@ def judge_cohort(
 ) -> Audit:
     """Apply the rule to the maps of a cohort; ``images`` are in its data set."""
     score = probability(explainer.classifier, explainer.target)
+    held_out = explainer.bundle.metrics.get("held_out", {})
 
     def on_cpu(batch: torch.Tensor) -> torch.Tensor:
         return score(batch.to(explainer.device)).cpu()
 
+    methods = tuple(
+        _judge_method(cohort, method, settings, on_cpu)
+        for method in settings.methods
+        if method in cohort.maps
+    )
     return Audit(
         target=explainer.bundle.target_name,
         settings=settings,
@@ -62,16 +71,14 @@ def judge_cohort(
         explained=len(cohort),
         flipped=int(cohort.flipped.sum()),
         transferred=int(cohort.transferred.sum()),
-        sound=int(cohort.sound.sum()),
+        trust=judge_trust(cohort.statuses, settings.rule.habit),
         masks=int(cohort.has_mask.sum()),
         excused=settings.masks and bool(cohort.has_mask.any()),
         mean_image=cohort.images.mean(dim=0),
-        methods=tuple(
-            _judge_method(cohort, method, settings, on_cpu)
-            for method in settings.methods
-            if method in cohort.maps
-        ),
+        methods=methods,
+        agreements=agreed_places(methods),
         skipped=cohort.skipped,
+        warning=poorness(held_out),
     )
 
 

@@ -17,7 +17,7 @@ from medxgan.explainer import IMAGES_AT_ONCE, Explainer
 from medxgan.metrics.cohort import varied_pixels
 from medxgan.metrics.counterfactual import POSITIVE_FROM
 from medxgan.metrics.localization import evidence
-from medxgan.types import Explanation
+from medxgan.types import Explanation, Status
 
 Rows = NDArray[np.int64]
 
@@ -46,7 +46,7 @@ class Cohort:
         scores: of the explained class, ``[N]`` on the images.
         flipped: whether the change crosses the decision on the redrawn image, bool ``[N]``.
         transferred: whether the original is negative with the whole change made on it, likewise.
-        sound: whether no check of the explanation failed, bool ``[N]``.
+        statuses: of the explanations, ``[N]``.
         varied: where the images of the data set differ, bool ``[H, W]``.
         positives: images that the classifier calls positive, explained or not.
         negatives: images that it calls negative.
@@ -64,7 +64,7 @@ class Cohort:
     scores: Tensor
     flipped: Tensor
     transferred: Tensor
-    sound: Tensor
+    statuses: list[Status]
     varied: Tensor
     positives: int
     negatives: int
@@ -123,7 +123,7 @@ def explain_cohort(
         scores=scores[torch.from_numpy(rows)],
         flipped=torch.tensor([e.flipped for e in explained]),
         transferred=torch.tensor([e.transfer_flipped for e in explained]),
-        sound=torch.tensor([e.status.ok for e in explained]),
+        statuses=[e.status for e in explained],
         varied=varied,
         positives=len(called),
         negatives=len(data) - len(called),

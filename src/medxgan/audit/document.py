@@ -4,8 +4,16 @@ from dataclasses import asdict
 from typing import Any
 
 from medxgan.audit.cohort import Cohort
-from medxgan.audit.results import Audit, MethodAudit, Region
-from medxgan.audit.wording import percent, sentence, where
+from medxgan.audit.results import Agreement, Audit, Box, MethodAudit, Region
+from medxgan.audit.wording import (
+    conclusion,
+    percent,
+    place_words,
+    sentence,
+    terms,
+    trust_sentence,
+    where,
+)
 
 SCHEMA = 1
 HEADER = ("place", "judgement", "pixels", "touched by", "peak", "counted", "flips alone", "both")
@@ -16,7 +24,10 @@ def document(audit: Audit, cohort: Cohort) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "verdict": audit.verdict,
-        "sentence": sentence(audit, audit.judge),
+        "sentence": " ".join(conclusion(audit)),
+        "trust": _trust(audit),
+        "hints": [_agreement(agreed) for agreed in audit.agreements],
+        "bundle_warning": audit.warning,
         "judged_by": audit.judge.method,
         "target": audit.target,
         "images": audit.images,
@@ -25,12 +36,13 @@ def document(audit: Audit, cohort: Cohort) -> dict[str, Any]:
         "explained": audit.explained,
         "flipped": audit.flipped,
         "flipped_on_image": audit.transferred,
-        "status_ok": audit.sound,
+        "status_ok": audit.trust.trusted,
         "masks_known": audit.masks,
         "lesions_excused": audit.excused,
         "settings": asdict(audit.settings) | {"methods": list(audit.settings.methods)},
         "methods": {found.method: _method(found, audit, cohort.names) for found in audit.methods},
         "skipped": audit.skipped,
+        "terms": terms(audit),
     }
 
 
@@ -67,13 +79,38 @@ def _method(found: MethodAudit, audit: Audit, names: list[str]) -> dict[str, Any
     }
 
 
+def _trust(audit: Audit) -> dict[str, Any]:
+    trust = audit.trust
+    return {
+        "explained": trust.explained,
+        "trusted": trust.trusted,
+        "few": trust.few,
+        "images_unlike_training": trust.images_unlike,
+        "problems": trust.problems,
+        "sentence": trust_sentence(trust) or None,
+    }
+
+
+def _agreement(agreed: Agreement) -> dict[str, Any]:
+    height, width = agreed.pixels.shape
+    return {
+        "where": place_words(agreed.box, height, width),
+        "box": _box(agreed.box),
+        "pixels": int(agreed.pixels.sum()),
+        "counted_share": agreed.shares,
+    }
+
+
+def _box(box: Box) -> dict[str, int]:
+    return dict(zip(("top", "left", "bottom", "right"), box, strict=True))
+
+
 def _region(region: Region, names: list[str]) -> dict[str, Any]:
-    top, left, bottom, right = region.box
     return {
         "number": region.number,
         "kind": region.kind,
         "where": where(region),
-        "box": {"top": top, "left": left, "bottom": bottom, "right": right},
+        "box": _box(region.box),
         "pixels": region.area,
         "touched": region.touched,
         "peak_share": region.peak,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from medxgan.audit.cohort import Cohort
 from medxgan.audit.recurrence import Recurrence, bridge_of
-from medxgan.audit.results import Kind, Region
+from medxgan.audit.results import Kind, Region, bounding_box
 from medxgan.explain.scores import Score, evaluate
 from medxgan.metrics.bootstrap import summary
 from medxgan.metrics.cohort import group_means, grow
@@ -85,13 +85,11 @@ def _describe(
     reached = (cohort.masks[rows] & rim).any(dim=(1, 2)).double()
     known = touching & cohort.has_mask[rows]
     change = cohort.difference[rows][:, pixels]
-    where = pixels.nonzero()
-    (top, left), (bottom, right) = where.amin(dim=0).tolist(), where.amax(dim=0).tolist()
     return Region(
         number=0,
         kind=kind,
         pixels=pixels,
-        box=(top, left, bottom, right),
+        box=bounding_box(pixels),
         touched=summary(touching.double(), keys),
         peak=float(found.share[pixels].max()),
         counted=float(found.counted_share[pixels].max()),

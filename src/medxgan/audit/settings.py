@@ -57,6 +57,10 @@ class AuditSettings:
         check_methods(self.methods)
         if not self.methods:
             raise ConfigError(f"an audit needs at least one method; choose from {tuple(METHODS)}")
-        for name, value, least in (("most", self.most, FEWEST), ("steps", self.steps, 1)):
+        for name, value, least in (
+            ("most", self.most, FEWEST),
+            ("steps", self.steps, 1),
+            ("seed", self.seed, 0),
+        ):
             if value < least:
                 raise ConfigError(f"{name} must be at least {least}, got {value}")

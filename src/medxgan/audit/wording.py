@@ -1,13 +1,26 @@
 """What was found, in careful words: a place that recurs is a hint, not a proof."""
 
-from medxgan.audit.results import Audit, MethodAudit, Region
+from collections.abc import Sequence
+
+from medxgan.audit.results import Audit, Box, MethodAudit, Region
 from medxgan.audit.settings import FEWEST, Rule
+from medxgan.audit.trust import Trust
+from medxgan.explain import METHODS
 from medxgan.metrics.bootstrap import Summary
 
 VERTICAL = ("upper", "middle", "lower")
 HORIZONTAL = ("left", "middle", "right")
 ABLE = 0.5
 """Share of the originals that the whole change must flip, or else a part of it tells nothing."""
+FLIPS_ALONE = (
+    "The answers that flip when the generator's change is made in this place of the original "
+    "alone, with a narrow rim. Where the generator changes nothing, nothing flips, whatever the "
+    "classifier relies on."
+)
+SPREAD = (
+    "Not a finding: explanations fall there at least twice as often as an even spread would, but "
+    "no more often than lesions in differing places account for."
+)
 
 
 def percent(share: float | None) -> str:
@@ -43,7 +56,7 @@ def where(region: Region) -> str:
     return place_words(region.box, height, width)
 
 
-def place_words(box: tuple[int, int, int, int], height: int, width: int) -> str:
+def place_words(box: Box, height: int, width: int) -> str:
     """The box of a place, first row, first column, last row, last column, in words.
 
     >>> place_words((2, 2, 6, 5), 32, 32), place_words((12, 14, 18, 17), 32, 32)
@@ -60,8 +73,61 @@ def _span(noun: str, first: int, last: int) -> str:
     return f"{noun} {first}" if first == last else f"{noun}s {first} to {last}"
 
 
+def conclusion(audit: Audit) -> list[str]:
+    """The verdict on a cohort, in the order in which it must be read.
+
+    First whether the explanations can be trusted at all, then where maps that need no generator
+    agree, if the generator settles nothing, then what the first method shows.
+    """
+    hint = _hint(audit) if audit.verdict != "suspicious" else ""
+    found = sentence(audit, audit.judge)
+    if audit.verdict == "inconclusive":
+        found = f"For the record, {METHODS[audit.judge.method].title}: {found}"
+    return [part for part in (trust_sentence(audit.trust), hint, found) if part]
+
+
+def trust_sentence(trust: Trust) -> str:
+    """What to know and to do before anything else; empty where enough can be trusted."""
+    if not trust.few:
+        return ""
+    kind, count = next(iter(trust.problems.items()))
+    share = f"{count} of {trust.explained}" if count < trust.explained else "all of them"
+    who = f"{f'Only {trust.trusted}' if trust.trusted else 'None'} of {trust.explained}"
+    said = f"{who} explanations can be trusted (most common reason: {kind}, in {share})"
+    if trust.images_unlike:
+        return (
+            f"{said}: these images look unlike those that the bundle was trained on. Train a "
+            "bundle on images like these, and audit with that one."
+        )
+    return (
+        f"{said}: the bundle has not learned these images and the classifier's answers to them "
+        "well enough. Train it for longer, or with more images."
+    )
+
+
+def _hint(audit: Audit) -> str:
+    """Where the maps that need no generator agree; empty where they do not."""
+    if not audit.agreements:
+        return ""
+    agreed, *others = audit.agreements
+    height, width = agreed.pixels.shape
+    names = _listed([METHODS[method].title for method in agreed.shares])
+    shares = _listed([percent(share) for share in agreed.shares.values()])
+    more = f" ({len(others)} more place(s) likewise)" if others else ""
+    return (
+        f"{names}, whose maps need no generator, agree on one place, "
+        f"{place_words(agreed.box, height, width)}{more}: {shares} of their maps touch "
+        "it. That is a hint that the classifier may rely on it, not a proof."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def sentence(audit: Audit, found: MethodAudit) -> str:
-    """The verdict of one method in a sentence or two."""
+    """What the maps of one method show, in a sentence or two."""
     target, rule, excused = audit.target, audit.settings.rule, audit.excused
     who = "explanations" if found.patients == found.n else "patients' explanations"
     place = "one place outside of their own lesion" if excused else "one place"
@@ -79,16 +145,16 @@ def sentence(audit: Audit, found: MethodAudit) -> str:
         f"{percent(region.counted)} of {found.patients} {who} touch {place}, "
         f"{where(region)}{more}, where an even spread would give {percent(found.even)}"
     )
+    flips = f"the generator's change in that place alone flips {percent(region.flips['value'])}"
     if found.verdict == "suspicious":
         return (
-            f"{touched}; and changing that place alone flips {percent(region.flips['value'])} of "
-            f"the answers. The classifier may decide '{target}' by something that is always "
-            "there, such as a marker: a hint, not a proof; look at the examples."
+            f"{touched}; and {flips} of the answers. The classifier may decide '{target}' by "
+            "something that is always there, such as a marker: a hint, not a proof; look at the "
+            "examples."
         )
     return (
-        f"{touched}; but changing that place alone flips only "
-        f"{percent(region.flips['value'])} of the answers. It may be a habit of the generator, or "
-        "one cue among several: no shortcut is shown, look at the examples."
+        f"{touched}; but {flips} of the answers. It may be a habit of the generator, or one cue "
+        "among several: no shortcut is shown, look at the examples."
     ) + _power(audit)
 
 
@@ -97,9 +163,12 @@ def _power(audit: Audit) -> str:
     share = audit.transferred / audit.explained
     if share >= ABLE:
         return ""
+    blame = (
+        "" if audit.trust.few else ", so this generator is too weak to ask with; train it longer"
+    )
     return (
-        f" Nor can it be ruled out: even the whole change flips only {percent(share)} of the "
-        "originals, so this generator is too weak to ask with; train it longer."
+        f" Nor can it be ruled out: even the generator's whole change flips {percent(share)} "
+        f"of the originals{blame}."
     )
 
 
@@ -118,28 +187,39 @@ def _nothing(found: MethodAudit, who: str, rule: Rule, *, excused: bool) -> str:
     )
 
 
-def rule_sentences(audit: Audit) -> list[str]:
-    """How places are judged, for readers of the page."""
+def terms(audit: Audit) -> dict[str, str]:
+    """What the words of an audit mean, each in a sentence, for readers of page and terminal."""
     rule = audit.settings.rule
-    sentences = [
-        "An explanation touches the strongest pixels that together carry "
+    own_lesion = (
+        " What it touches on its own image's known lesion, with a narrow rim, does not count."
+        if audit.excused
+        else " Lesion masks are unknown or ignored, so all that is touched counts."
+    )
+    return {
+        "trusted": "No check of the explanation failed: its status is OK. Where more than "
+        f"{percent(rule.habit)} are not, they could make up a place by themselves, and the "
+        "verdict is inconclusive unless a place is suspicious.",
+        "touched": "An explanation touches the strongest pixels that together carry "
         f"{percent(rule.evidence)} of its evidence (absolute values).",
-        f"A place recurs if more explanations touch it than chance allows, each touching it with "
-        f"a probability of at most {rule.tolerance:g} times that of an even spread over all "
-        f"pixels where the images differ, or of {percent(rule.habit)} where that is more: "
-        "anatomy has places that lesions prefer.",
-        f"The count is tested (Poisson-binomial), corrected for looking at every pixel: false "
-        f"alarms in at most {percent(rule.level)} of such cohorts. A patient counts as the share "
-        "of their images, by a bound that is wider.",
-        "A place that recurs is suspicious if the same count is reached by the explanations that "
-        "touch it and whose answer flips when this place alone (with a narrow rim) is changed on "
-        "the original, as the generator would change it. Otherwise it is only called recurring.",
-        "Any other place where explanations fall at least twice as often as an even spread would "
-        "is listed as spread.",
-    ]
-    if audit.excused:
-        sentences.append(
-            "Lesion masks are known: what an explanation touches on its own image's lesion (with "
-            "a narrow rim) does not count."
-        )
-    return sentences
+        "counted": f"Touched, as far as it counts towards the test.{own_lesion}",
+        "even spread": "The share that would touch any given pixel if explanations fell anywhere "
+        "alike where the images differ.",
+        "recurring": "More explanations touch the place than chance allows, where each touches it "
+        f"with a probability of at most {rule.tolerance:g} times that of an even spread, or of "
+        f"{percent(rule.habit)} where that is more: anatomy has places that lesions prefer. The "
+        "count is tested (Poisson-binomial) and corrected for looking at every pixel, so that "
+        f"at most {percent(rule.level)} of such cohorts raise a false alarm. A patient counts as "
+        "the share of their images, by a wider bound.",
+        "flips alone": FLIPS_ALONE,
+        "both": "Touched and counted there, and the answer flips alone.",
+        "suspicious": "The place recurs, and those of which both holds are as many as recurrence "
+        "takes: the classifier seems to rely on it.",
+        "spread": SPREAD,
+    }
+
+
+def legend(audit: Audit) -> list[str]:
+    """Lines under the tables of the terminal: the words that are most easily misread."""
+    kinds = {region.kind for found in audit.methods for region in found.regions}
+    lines = [f"Flips alone: {FLIPS_ALONE}"] if kinds else []
+    return [*lines, f"Spread: {SPREAD}"] if "spread" in kinds else lines

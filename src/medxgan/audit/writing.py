@@ -10,7 +10,7 @@ from medxgan.audit.cohort import Cohort
 from medxgan.audit.document import document
 from medxgan.audit.recurrence import bridge_of
 from medxgan.audit.results import Audit, MethodAudit, Region
-from medxgan.audit.wording import percent, rule_sentences, sentence, where, with_interval
+from medxgan.audit.wording import conclusion, percent, sentence, terms, where, with_interval
 from medxgan.data import write_npz
 from medxgan.explain import METHODS
 from medxgan.explain.scores import evaluate, probability
@@ -18,6 +18,7 @@ from medxgan.explainer import Explainer
 from medxgan.metrics.cohort import grow
 from medxgan.metrics.counterfactual import POSITIVE_FROM
 from medxgan.report.audit import AuditPage, Example, MethodPart, Place, render_audit
+from medxgan.report.audit_labels import Spot, label_spots
 from medxgan.report.audit_pictures import (
     HOW_MUCH,
     HOW_OFTEN,
@@ -86,24 +87,27 @@ def _figure(audit: Audit, found: MethodAudit) -> bytes:
 def _page(audit: Audit, cohort: Cohort, explainer: Explainer, data_name: str) -> AuditPage:
     height, width = audit.mean_image.shape[-2:]
     explained = f"of {audit.positives} positives"
-    suspicious = len(audit.judge.suspicious)
+    trust, suspicious = audit.trust, len(audit.judge.suspicious)
     return AuditPage(
         title=f"What decides '{audit.target}'?",
         target=audit.target,
+        warning=audit.warning,
+        verdict=audit.verdict,
+        conclusion=conclusion(audit),
         tiles=[
             ("images", str(audit.images), "in the data"),
             ("called positive", str(audit.positives), f"{audit.negatives} called negative"),
             ("explained", str(audit.explained), explained),
+            ("trusted", str(trust.trusted), "explanations with status OK"),
             ("flipped", str(audit.flipped), "by the redrawn image"),
             ("flipped, transferred", str(audit.transferred), "by the change on the original"),
-            ("status OK", str(audit.sound), "no check failed"),
             ("suspicious places", str(suspicious), f"by {METHODS[audit.judge.method].title}"),
         ],
         mean_image=data_uri(intensity_picture(audit.mean_image)),
         size=(width, height),
         methods=[_part(audit, found, cohort, explainer) for found in audit.methods],
         skipped=audit.skipped,
-        rule=rule_sentences(audit),
+        terms=terms(audit),
         facts={
             "data": data_name,
             "bundle": explainer.bundle.name,
@@ -117,17 +121,19 @@ def _page(audit: Audit, cohort: Cohort, explainer: Explainer, data_name: str) ->
 
 
 def _part(audit: Audit, found: MethodAudit, cohort: Cohort, explainer: Explainer) -> MethodPart:
-    critical = percent(found.critical) if found.critical <= 1 else "none would do"
     facts = {
         "Explanations looked at": f"{found.n}"
         + (f", {found.failed} failed" if found.failed else ""),
         "Patients, or other groups": str(found.patients),
         "Even spread": f"{percent(found.even)} of explanations at any pixel",
-        "Recurs from": f"{critical} on" if found.critical <= 1 else critical,
+        "A place recurs from": f"{percent(found.critical)} of explanations on"
+        if found.critical <= 1
+        else "no share on: too few explanations, or too wide maps",
         "Most touched pixel": percent(float(found.share.max())),
-        "The same, as far as it counts": percent(float(found.counted.max())),
+        "Most counted pixel": percent(float(found.counted.max())),
         "Pixels tested": str(found.places),
     }
+    spots = label_spots([region.pixels for region in found.regions])
     return MethodPart(
         label=METHODS[found.method].title,
         verdict=found.verdict,
@@ -137,13 +143,14 @@ def _part(audit: Audit, found: MethodAudit, cohort: Cohort, explainer: Explainer
         share=data_uri(amount_picture(found.share, float(found.share.max()), HOW_OFTEN)),
         share_end=percent(float(found.share.max())),
         facts=facts,
-        places=[_place(region, found.method, cohort, explainer) for region in found.regions],
+        places=[
+            _place(region, spot, found.method, cohort, explainer)
+            for region, spot in zip(found.regions, spots, strict=True)
+        ],
     )
 
 
-def _place(region: Region, method: str, cohort: Cohort, explainer: Explainer) -> Place:
-    top, _, _, right = region.box
-    height, width = region.pixels.shape
+def _place(region: Region, spot: Spot, method: str, cohort: Cohort, explainer: Explainer) -> Place:
     return Place(
         number=region.number,
         kind=region.kind,
@@ -160,7 +167,7 @@ def _place(region: Region, method: str, cohort: Cohort, explainer: Explainer) ->
             with_interval(region.on_lesion, "no masks"),
         ],
         outline=outline_path(region.pixels),
-        label=(min(right + 1.3, 0.94 * width), max(top + 0.5, 0.06 * height)),
+        label=spot,
         examples=[_example(row, region, method, cohort, explainer) for row in region.examples],
     )
 

@@ -39,7 +39,9 @@ def audit(
             "lig-transferred, ig, grad-cam."
         ),
     ] = None,
-    most: Annotated[int, typer.Option(min=10, help="Positives to explain, drawn at random.")] = 500,
+    most: Annotated[
+        int, typer.Option(help="Positives to explain, at least 10, drawn at random.")
+    ] = 500,
     ignore_masks: Annotated[
         bool, typer.Option("--ignore-masks", help="Judge as if no lesion mask were known.")
     ] = False,
@@ -48,7 +50,7 @@ def audit(
     weights: Weights = None,
     spec: Spec = None,
     refine: Refine = 0,
-    seed: Seed = 0,
+    seed: Seed = 12345,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -57,19 +59,19 @@ def audit(
     from medxgan.audit import audit as look_for_shortcuts
     from medxgan.audit.document import HEADER, region_rows
     from medxgan.audit.settings import DEFAULT_METHODS
-    from medxgan.audit.wording import sentence
+    from medxgan.audit.wording import conclusion, legend
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
     from medxgan.data.choosing import choose_images
     from medxgan.explain import METHODS
+    from medxgan.explaining import parse_settings
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, stages
 
-    names = DEFAULT_METHODS if methods is None else [name.strip() for name in methods.split(",")]
-    settings = AuditSettings(
-        methods=tuple(dict.fromkeys(names)), most=most, masks=not ignore_masks, seed=seed
-    )
+    names = ",".join(DEFAULT_METHODS) if methods is None else methods
+    chosen = parse_settings(names, start="encoder", refine=refine)
+    settings = AuditSettings(chosen.methods, most=most, masks=not ignore_masks, seed=seed)
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
@@ -84,10 +86,15 @@ def audit(
         page = write_audit(found, cohort, explainer, out, data_name=data.resolve().name)
     if quiet:
         return
+    for warning in filter(None, [found.warning]):
+        print(f"Warning: {warning}\n")
+    print(f"{found.verdict.capitalize()}: {' '.join(conclusion(found))}")
     for of_method in found.methods:
         print(f"\n{METHODS[of_method.method].title}: {of_method.verdict}")
         print_table(region_rows(of_method), HEADER)
-    print(f"\n{found.verdict.capitalize()}: {sentence(found, found.judge)}")
+    print()
+    for line in legend(found):
+        print(line)
     for method, reason in found.skipped.items():
         print(f"Note: {method} was left out: {reason}.")
     print(f"Report written to {page}; open it in a browser.")

@@ -14,20 +14,24 @@ from medxgan.cli.options import (
     ExplainedModel,
     Quiet,
     Refine,
-    Seed,
     Spec,
     Split,
     Weights,
 )
 
 STAGES = {
-    "codes": ("Drawing from the prior", "codes"),
     "scores": ("Classifying", "images"),
+    "codes": ("Drawing from the prior", "codes"),
     "realism": ("Comparing drawn and real images", "images"),
     "negatives": ("Rebuilding negatives", "images"),
     "positives": ("Explaining positives", "images"),
 }
 """Stage of the measuring -> title and unit of its bar."""
+
+FINISHED = (
+    "this evaluation was finished before, with the same settings; its report is written once more "
+    "from what is kept."
+)
 
 
 def evaluate(
@@ -51,29 +55,33 @@ def evaluate(
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
-    codes: Annotated[int, typer.Option(min=1, help="Codes drawn from the prior.")] = 1000,
+    codes: Annotated[int, typer.Option(help="Codes drawn from the prior, at least 1.")] = 1000,
     no_controls: Annotated[
         bool, typer.Option("--no-controls", help="Leave out what should come out worse.")
     ] = False,
     refine: Refine = 0,
-    seed: Seed = 12345,
+    seed: Annotated[int, typer.Option(help="Of all random numbers, at least 0.")] = 12345,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Measure how good the explanations are; run again to go on."""
+    """Measure how good the explanations are; Ctrl-C can be resumed by the same command."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import say_notes
     from medxgan.data.choosing import choose_images
-    from medxgan.evaluate import discard_parts
     from medxgan.evaluate import evaluate as measure
-    from medxgan.evaluate.output import print_evaluation, write_evaluation
+    from medxgan.evaluate.demands import check_numbers, check_seed
+    from medxgan.evaluate.output import caution_of, print_evaluation, write_evaluation
+    from medxgan.evaluate.parts import finished_before
     from medxgan.explaining import parse_settings
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, stages
 
     settings = parse_settings(methods, start="encoder", refine=refine)
+    check_numbers(codes=codes)
+    check_seed(seed)
     check_writable_folder(out)
+    finished = finished_before(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     judge = load_classifier(oracle) if oracle is not None else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
@@ -82,6 +90,7 @@ def evaluate(
         opened = explainer.open_dataset(data)
     images, chosen_split = choose_images(opened, split, labelled=True)
     say_notes(images.notes, quiet=quiet)
+    kept = f"what is measured is kept in {out}. Run the same command to go on"
     try:
         with stages(STAGES, quiet=quiet) as progress:
             evaluation = measure(
@@ -95,20 +104,26 @@ def evaluate(
                 folder=out,
                 progress=progress,
             )
+        if finished:
+            say_notes([FINISHED], quiet=quiet)
+        kept = f"all is measured and kept in {out}. Run the same command to write the report"
+        with busy("Writing the report", quiet=quiet):
+            page = write_evaluation(
+                evaluation,
+                explainer,
+                images,
+                out,
+                settings={
+                    "data": data.resolve().name,
+                    "split": chosen_split,
+                    "refine steps": refine,
+                },
+            )
     except KeyboardInterrupt:
         if not quiet:
-            print(f"Stopped; what is measured is kept in {out}. Run the same command to go on.")
+            print(f"Stopped; {kept}.")
         raise typer.Exit(INTERRUPTED) from None
-    with busy("Writing the report", quiet=quiet):
-        page = write_evaluation(
-            evaluation,
-            explainer,
-            images,
-            out,
-            settings={"data": data.resolve().name, "split": chosen_split, "seed": seed},
-        )
-    discard_parts(out)
     if not quiet:
-        print_evaluation(evaluation)
+        print_evaluation(evaluation, caution=caution_of(explainer))
         print(f"Figures written to {out}: metrics.json, metrics.csv, and pictures in figures.")
         print(f"Report written to {page}; open it in a browser.")

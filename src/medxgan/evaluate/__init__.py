@@ -1,6 +1,6 @@
 """How good are the explanations? Explainer and data set -> the figures of ``metrics.json``.
 
-``evaluation.evaluate`` leads through five passes: codes of the prior, scores, and negatives
+``evaluation.evaluate`` leads through five passes: scores, codes of the prior, and negatives
 (``passes.py``), realism (``realism.py``) and positives (``positives.py``). A pass turns batches
 into columns, one value per image and figure; ``parts.py`` keeps finished batches.
 ``counterfactuals.py``, ``localization.py``, ``faithfulness.py``, ``noise.py`` and ``controls.py``
@@ -10,7 +10,6 @@ these in their places (``places.py``). ``output/`` writes and shows what was fou
 
 from medxgan.evaluate.evaluation import Evaluation, evaluate
 from medxgan.evaluate.explained import Explained, MapFunction
-from medxgan.evaluate.parts import discard_parts
 from medxgan.evaluate.task import Progress
 
-__all__ = ["Evaluation", "Explained", "MapFunction", "Progress", "discard_parts", "evaluate"]
+__all__ = ["Evaluation", "Explained", "MapFunction", "Progress", "evaluate"]

@@ -1,10 +1,11 @@
 """Where ours does not beat a control: paired, with both figures, in a sentence each."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from medxgan.evaluate.columns import Columns, Place
 from medxgan.evaluate.controls import CHANGES
+from medxgan.evaluate.counts import FEWEST
 from medxgan.evaluate.localization import SECTIONS
 from medxgan.evaluate.maps import asks_classifier
 from medxgan.explain import METHODS
@@ -17,9 +18,18 @@ MAP_FIGURE = "average_precision"
 
 
 class Comparison(NamedTuple):
-    """A figure of ours beside that of a control, on the same images."""
+    """A figure of ours beside that of a control, on the same images.
+
+    Attributes:
+        figure: its name, with the method where it is of a map.
+        method: the method; None where the figure is of the change.
+        ours: its place in ``metrics.json``.
+        control: name of the control.
+        theirs: place of its figure.
+    """
 
     figure: str
+    method: str | None
     ours: Place
     control: str
     theirs: Place
@@ -32,11 +42,15 @@ class Outcome(NamedTuple):
         not_beaten: a sentence for each figure of ours that is not above that of a control.
         compared: comparisons that could be made.
         not_compared: those that could not, because one side has no figure.
+        comparisons: those that could, in numbers that JSON can hold: figures of both sides, their
+            difference with its interval, whether ours is above, and whether there are too few
+            images or patients to say.
     """
 
     not_beaten: list[str]
     compared: int
     not_compared: int
+    comparisons: list[dict[str, Any]]
 
 
 def compare_with_controls(columns: Columns, groups: Sequence[str]) -> Outcome:
@@ -53,34 +67,16 @@ def compare_with_controls(columns: Columns, groups: Sequence[str]) -> Outcome:
     >>> columns = {("counterfactual", "crossing"): torch.tensor([1.0, 0.0]),
     ...            ("controls", "random_direction", "crossing"): torch.tensor([1.0, 0.0])}
     >>> outcome = compare_with_controls(columns, ["a", "b"])
-    >>> outcome.compared
-    1
+    >>> outcome.compared, outcome.comparisons[0]["beaten"], outcome.comparisons[0]["few"]
+    (1, False, True)
     >>> print(*outcome.not_beaten)
     crossing, 0.500, is not above that of the control random_direction, 0.500: difference +0.000, \
 95 % interval +0.000 to +0.000, n = 2
     """
-    sentences = []
-    compared = not_compared = 0
-    for figure, ours, control, theirs in comparisons():
-        if ours not in columns or theirs not in columns:
-            not_compared += 1
-            continue
-        first, second = columns[ours], columns[theirs]
-        difference = paired_difference(first, second, groups)
-        value, low, high = difference["value"], difference["low"], difference["high"]
-        if value is None or low is None or high is None:
-            not_compared += 1
-            continue
-        compared += 1
-        if low > 0:
-            continue
-        both = (first - second).isfinite()
-        sentences.append(
-            f"{figure}, {first[both].mean():.3f}, is not above that of the control {control}, "
-            f"{second[both].mean():.3f}: difference {value:+.3f}, 95 % interval {low:+.3f} to "
-            f"{high:+.3f}, n = {difference['n']}"
-        )
-    return Outcome(sentences, compared, not_compared)
+    found = [_compared(each, columns, groups) for each in comparisons()]
+    made = [comparison for comparison in found if comparison is not None]
+    lost = [comparison for comparison in made if not comparison["beaten"]]
+    return Outcome([_sentence(one) for one in lost], len(made), len(found) - len(made), made)
 
 
 def comparisons() -> Iterator[Comparison]:
@@ -88,7 +84,8 @@ def comparisons() -> Iterator[Comparison]:
     for name in COMPARED:
         for control in CHANGES:
             ours: Place = ("counterfactual", name)
-            yield Comparison(name.replace("_", " "), ours, control, ("controls", control, name))
+            figure = name.replace("_", " ")
+            yield Comparison(figure, None, ours, control, ("controls", control, name))
     for section in SECTIONS:
         smoothed = ", smoothed" if section.endswith("smoothed") else ""
         for method in OURS:
@@ -100,7 +97,46 @@ def comparisons() -> Iterator[Comparison]:
             for control, beginning in beginnings.items():
                 yield Comparison(
                     f"average precision of {method}{smoothed}",
+                    method,
                     (section, method, MAP_FIGURE),
                     control,
                     (*beginning, section, MAP_FIGURE),
                 )
+
+
+def _compared(
+    comparison: Comparison, columns: Columns, groups: Sequence[str]
+) -> dict[str, Any] | None:
+    """Both figures and their difference, or None where one side has no figure."""
+    figure, method, ours, control, theirs = comparison
+    if ours not in columns or theirs not in columns:
+        return None
+    first, second = columns[ours], columns[theirs]
+    difference = paired_difference(first, second, groups)
+    low = difference["low"]
+    if difference["value"] is None or low is None:
+        return None
+    both = (first - second).isfinite()
+    patients = {group for group, kept in zip(groups, both.tolist(), strict=True) if kept}
+    return {
+        "figure": figure,
+        "place": list(ours),
+        "method": method,
+        "control": control,
+        "ours": first[both].mean().item(),
+        "theirs": second[both].mean().item(),
+        "difference": difference["value"],
+        "low": low,
+        "high": difference["high"],
+        "n": difference["n"],
+        "few": len(patients) < FEWEST,
+        "beaten": low > 0,
+    }
+
+
+def _sentence(lost: dict[str, Any]) -> str:
+    return (
+        f"{lost['figure']}, {lost['ours']:.3f}, is not above that of the control "
+        f"{lost['control']}, {lost['theirs']:.3f}: difference {lost['difference']:+.3f}, 95 % "
+        f"interval {lost['low']:+.3f} to {lost['high']:+.3f}, n = {lost['n']}"
+    )

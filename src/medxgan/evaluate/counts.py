@@ -163,8 +163,6 @@ independent judge']
 
 
 def _note_on_positives(called: Size) -> str:
-    if called.images == 0:
-        return "no image is called positive, so there was nothing to explain"
     if called.images < FEWEST:
         are = "is" if called.images == 1 else "are"
         return (

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+from torch import Tensor
+
 from medxgan.classifiers import TorchClassifier, fingerprint_of
 from medxgan.classifiers.kinds import OPENED_AS_MODULE
 from medxgan.data import Dataset
+from medxgan.data.split import SPLIT_NAMES
 from medxgan.errors import ClassifierError, ConfigError, DataError
 from medxgan.evaluate.surrogate import models_of
 from medxgan.explain import METHODS
 from medxgan.explainer import Explainer
+from medxgan.metrics.counterfactual import POSITIVE_FROM
+
+MOST_SEED = 2**32 - 1
 
 
 def judging_oracle(
@@ -86,6 +93,18 @@ def check_numbers(**numbers: int) -> None:
             raise ConfigError(f"{name} must be at least 1, got {value}")
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that a random generator does not take.
+
+    Raises:
+        ConfigError: it is negative or too large.
+
+    >>> check_seed(12345)
+    """
+    if not 0 <= seed <= MOST_SEED:
+        raise ConfigError(f"seed must be 0 to {MOST_SEED}, got {seed}")
+
+
 def check_names(own_maps: Iterable[str]) -> None:
     """Refuse names of own maps that are taken.
 
@@ -108,3 +127,28 @@ def check_images(explainer: Explainer, data: Dataset) -> None:
     data.check_fits(explainer.spec)
     if len(data) == 0:
         raise DataError("measuring needs at least one image, got none")
+
+
+def check_positives(explainer: Explainer, data: Dataset, scores: Tensor) -> None:
+    """Refuse images none of which the classifier calls positive: nothing could be explained.
+
+    Args:
+        explainer: names the explained class.
+        data: the images.
+        scores: C of each of them, ``[N]``.
+
+    Raises:
+        DataError: all are below one half; the sentence says how many are labelled positive.
+    """
+    if bool((scores >= POSITIVE_FROM).any()):
+        return
+    name = explainer.bundle.target_name
+    labelled = int(np.count_nonzero(data.labels == explainer.target))
+    others = [SPLIT_NAMES[split] for split in np.setdiff1d(data.table.split, data.split)]
+    remedy = f"give images of that class{' that it recognises' if labelled else ''}"
+    if others:
+        remedy = f"choose another --split ({', '.join(others)} or all), or {remedy}"
+    raise DataError(
+        f"the classifier calls none of the {len(data)} images '{name}' ({labelled} are labelled "
+        f"so), and only such images are explained; {remedy}"
+    )

@@ -22,10 +22,16 @@ from medxgan.evaluate.counts import (
     note_on_oracle,
     notes_on_size,
 )
-from medxgan.evaluate.demands import check_images, check_names, check_numbers, judging_oracle
+from medxgan.evaluate.demands import (
+    check_images,
+    check_names,
+    check_numbers,
+    check_seed,
+    judging_oracle,
+)
 from medxgan.evaluate.document import SCHEMA, fill, summaries, with_medians
 from medxgan.evaluate.explained import MapFunction, has_encoder
-from medxgan.evaluate.identity import identity_of
+from medxgan.evaluate.identity import SHOWN, identity_of, name_of_device
 from medxgan.evaluate.parts import Parts
 from medxgan.evaluate.passes import measure_codes, measure_negatives, score_all
 from medxgan.evaluate.places import places, reasons_for_nulls
@@ -58,6 +64,7 @@ class Evaluation:
         films: C along the 11 frames of each of them, ``[N, 11]``.
         latent: their codes, from which all was drawn: z1 ``[N, d1]`` and z2 ``[N, d2]``.
         statuses: of the explanation of each of them.
+        settings: what the figures depend on, by name: codes, seed, oracle, ...
     """
 
     document: dict[str, Any]
@@ -67,6 +74,7 @@ class Evaluation:
     films: Tensor
     latent: Latent
     statuses: tuple[Status, ...]
+    settings: dict[str, Any]
 
 
 def evaluate(
@@ -103,34 +111,39 @@ def evaluate(
         seed: of all that is drawn: codes, noise, controls.
         controls: measure changes and maps that know nothing beside ours?
         folder: finished batches are kept in its ``parts/``, so that the same call goes on where it
-            was interrupted; ``discard_parts`` removes them. Own maps are told apart by name only.
+            was interrupted, and takes seconds once all is measured. Own maps are told apart by
+            name only.
         progress: told how far it is.
 
     Raises:
-        ConfigError: an unknown method, a name taken twice, or a number below 1.
-        DataError: no images, or images of another size or channel count than the explainer takes.
+        ConfigError: an unknown method, a name taken twice, a number below 1, or such a seed.
+        DataError: no images, none that the classifier calls positive, or images of another size or
+            channel count than the explainer takes.
         ClassifierError: the oracle does not know the explained class, takes other images, or is the
             classifier itself.
-        OutputError: the folder cannot be written, or holds parts of another measuring.
+        OutputError: the folder cannot be written, or holds another measuring; the sentence names
+            what differs.
     """
     own = dict(own_maps or {})
     chosen = check_methods(methods)
     check_numbers(codes=codes, positives_per_code=positives_per_code, steps=steps)
+    check_seed(seed)
     check_names(own)
     check_images(explainer, data)
     judge, judged_class = judging_oracle(explainer, oracle)
     redrawn, not_redrawn = _redrawn(explainer.classifier, seed)
     settings = {
-        "oracle": None if judge is None else judge.fingerprint,
+        "oracle": None if judge is None else judge.fingerprint[:SHOWN],
+        "methods": list(chosen),
+        "own maps": list(own),
         "codes": codes,
-        "positives_per_code": positives_per_code,
-        "methods": chosen,
-        "own_maps": list(own),
-        "steps": steps,
-        "seed": seed,
+        "positives per code": positives_per_code,
+        "integration steps": steps,
+        "inversion steps": explainer.inversion_steps,
         "controls": controls,
-        "inversion_steps": explainer.inversion_steps,
-        "images_at_once": images_at_once(explainer, data),
+        "seed": seed,
+        "device": name_of_device(explainer.device),
+        "images at once": images_at_once(explainer, data),
     }
     task = Task(
         explainer=explainer,
@@ -147,9 +160,9 @@ def evaluate(
         progress=progress or silent,
     )
 
-    prior = measure_codes(task, codes, positives_per_code)
     before, of_oracle = score_all(task)
     called = (before >= POSITIVE_FROM).numpy()
+    prior = measure_codes(task, codes, positives_per_code)
     realism = measure_realism(task, called)
     negatives, positives = np.flatnonzero(~called), np.flatnonzero(called)
     rebuilt = measure_negatives(task, negatives, before)
@@ -162,7 +175,7 @@ def evaluate(
         data.groups[np.concatenate([negatives, positives])].tolist(),
     )
     figures = summaries(prior, None) | realism | with_medians(of_positives, found.columns) | of_both
-    reasons = reasons_for_nulls(task, len(positives), found.skipped, not_redrawn)
+    reasons = reasons_for_nulls(task, found.skipped, not_redrawn)
     surrogate = surrogate_section(task, before)
     truth = truth_of(data, explainer.spec, explainer.target)
     document: dict[str, Any] = {
@@ -188,7 +201,14 @@ def evaluate(
     document["controls"] |= compare_with_controls(found.columns, groups)._asdict()
     measured = tuple(name for name in (*chosen, *own) if name not in found.skipped)
     return Evaluation(
-        document, measured, positives, found.columns, found.films, found.latent, found.statuses
+        document=document,
+        methods=measured,
+        rows=positives,
+        columns=found.columns,
+        films=found.films,
+        latent=found.latent,
+        statuses=found.statuses,
+        settings=settings,
     )
 
 

@@ -1,10 +1,10 @@
-"""What is measured, by what and how, in a few words to compare."""
+"""What is measured and by what, in a few words to compare."""
 
 import hashlib
-import json
 from typing import Any
 
 import numpy as np
+import torch
 
 from medxgan.bundle import Manifest
 from medxgan.classifiers import fingerprint_of
@@ -13,20 +13,33 @@ from medxgan.evaluate.redrawn import networks_of
 from medxgan.explainer import Explainer
 from medxgan.version import __version__
 
+SHOWN = 12
+"""Digits of a fingerprint that people see."""
 
-def identity_of(explainer: Explainer, data: Dataset, settings: dict[str, Any]) -> dict[str, str]:
-    """Names for the bundle, the data and the settings that change with anything in them.
+
+def identity_of(explainer: Explainer, data: Dataset, settings: dict[str, Any]) -> dict[str, Any]:
+    """Words for the bundle and the data that change with anything in them, and the settings.
 
     Args:
         explainer: its networks, its classifier and its limits are looked at.
         data: every pixel, label, group, mask and twin is.
-        settings: what else decides the figures, in values that JSON can hold.
+        settings: what else decides the figures, by name, in values that JSON can hold.
     """
     return {
-        "bundle": _digest_of_bundle(explainer),
-        "data": digest_of_data(data),
-        "setting": json.dumps({"version": __version__, **settings}, sort_keys=True),
+        "medxgan": __version__,
+        "bundle": f"{explainer.bundle.name} {_digest_of_bundle(explainer)[:SHOWN]}",
+        "data": f"{len(data)} images {digest_of_data(data)[:SHOWN]}",
+        **settings,
     }
+
+
+def name_of_device(device: torch.device) -> str:
+    """What computes, as people know it.
+
+    >>> name_of_device(torch.device("cpu"))
+    'cpu'
+    """
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _digest_of_bundle(explainer: Explainer) -> str:

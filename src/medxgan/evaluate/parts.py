@@ -1,4 +1,4 @@
-"""Results of finished batches, kept in a folder so that an interrupted measuring goes on."""
+"""Results of finished batches, kept in a folder: an interrupted measuring goes on from them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from medxgan.atomic import atomic_file
 from medxgan.errors import OutputError
 from medxgan.evaluate.columns import Columns
 
+METRICS_FILE = "metrics.json"
 FOLDER_NAME = "parts"
 IDENTITY_NAME = "identity.json"
 PART_SUFFIX = ".safetensors"
@@ -32,16 +33,18 @@ class Parts:
 
     Args:
         folder: where ``parts/`` is; None keeps nothing.
-        identity: what is measured, by what and how: parts of anything else must not be mixed in.
+        identity: what is measured, by what and how, in values that JSON can hold: parts of anything
+            else must not be mixed in.
 
     Raises:
-        OutputError: the folder holds parts of another measuring, or cannot be written.
+        OutputError: the folder holds another measuring, finished or not.
     """
 
-    def __init__(self, folder: Path | None, identity: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
         self.folder = None if folder is None else folder / FOLDER_NAME
+        self.identity = json.dumps(dict(identity), indent=2)
         if self.folder is not None:
-            _check_identity(self.folder / IDENTITY_NAME, dict(identity))
+            _check_identity(self.folder, json.loads(self.identity))
 
     def kept(self, stage: str, number: int, measure: Callable[[], Part]) -> Part:
         """The part of a batch: from the folder if it is there, else measured and written.
@@ -60,58 +63,72 @@ class Parts:
         found = _read(path)
         if found is None:
             found = measure()
+            if not (self.folder / IDENTITY_NAME).is_file():
+                with atomic_file(self.folder / IDENTITY_NAME) as file:
+                    file.write(self.identity.encode())
             _write(path, found)
         return found
 
 
-def discard_parts(folder: Path) -> None:
-    """Remove the kept parts, once ``metrics.json`` is written; a folder without any is left alone.
-
-    Args:
-        folder: the one that was given to ``evaluate``.
+def finished_before(folder: Path) -> bool:
+    """Does a folder hold a finished evaluation, with the parts that tell which one it is?
 
     Raises:
-        OutputError: they cannot be removed.
+        OutputError: it holds a finished one without its parts; nobody can tell whether it is the
+            one that is asked for now.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as name:
-    ...     _ = Parts(Path(name), {"bundle": "a"})
-    ...     discard_parts(Path(name))
-    ...     list(Path(name).iterdir())
-    []
+    ...     finished_before(Path(name))
+    False
     """
-    parts = folder / FOLDER_NAME
-    if not (parts / IDENTITY_NAME).is_file():
-        return
-    try:
-        # The identity goes last: as long as it is there, the rest is known to be ours.
-        for path in [*parts.glob(f"*{PART_SUFFIX}"), parts / IDENTITY_NAME]:
-            path.unlink()
-        if not any(parts.iterdir()):
-            parts.rmdir()
-    except OSError as fault:
+    if not (folder / METRICS_FILE).is_file():
+        return False
+    if not (folder / FOLDER_NAME / IDENTITY_NAME).is_file():
         raise OutputError(
-            f"{parts} cannot be removed ({fault.strerror or fault}); remove it yourself"
-        ) from fault
+            f"{folder} holds a finished evaluation without the folder {FOLDER_NAME} that tells its "
+            f"settings; choose another --out, or remove {METRICS_FILE} there"
+        )
+    return True
 
 
-def _check_identity(path: Path, identity: dict[str, str]) -> None:
+def _check_identity(folder: Path, identity: dict[str, Any]) -> None:
+    path = folder / IDENTITY_NAME
     try:
         before = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        with atomic_file(path) as file:
-            file.write(json.dumps(identity, indent=2).encode())
         return
     except (OSError, ValueError):
         before = None
     if not isinstance(before, dict):
-        raise OutputError(f"{path} cannot be read; remove the folder {path.parent} and start again")
-    other = [name for name in identity if before.get(name) != identity[name]]
-    if other:
+        raise OutputError(f"{path} cannot be read; remove the folder {folder} and start again")
+    differences = [
+        f"{name}: {_shown(before.get(name))}, now {_shown(value)}"
+        for name, value in identity.items()
+        if before.get(name) != value
+    ]
+    if differences:
         raise OutputError(
-            f"{path.parent} holds parts of a measuring with another {' and '.join(other)}; choose "
-            "another place, or remove that folder"
+            f"{folder.parent} holds another evaluation ({'; '.join(differences)}); choose another "
+            f"--out, or remove {FOLDER_NAME} and {METRICS_FILE} there"
         )
+
+
+def _shown(value: object) -> str:
+    """A setting as the command line has it.
+
+    >>> _shown(["ig", "lig"]), _shown(None), _shown(True), _shown(6)
+    ('ig,lig', 'none', 'yes', '6')
+    """
+    match value:
+        case None | []:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ",".join(map(str, value))
+        case _:
+            return str(value)
 
 
 def _write(path: Path, part: Part) -> None:

@@ -1,4 +1,4 @@
-"""The shorter passes: codes of the prior, the score of every image, and the negatives rebuilt."""
+"""The shorter passes: the score of every image, codes of the prior, and the negatives rebuilt."""
 
 from functools import partial
 
@@ -8,11 +8,39 @@ from torch import Tensor
 
 from medxgan.evaluate.columns import Columns, Rows, joined
 from medxgan.evaluate.counterfactuals import monotonicity_columns, reconstruction_columns
+from medxgan.evaluate.demands import check_positives
 from medxgan.evaluate.parts import Part
 from medxgan.evaluate.task import Task
 from medxgan.explain import scores
 from medxgan.explain.traversal import film
 from medxgan.metrics.counterfactual import agreement
+
+
+def score_all(task: Task) -> tuple[Tensor, Tensor | None]:
+    """What classifier and oracle, if there is one, say of every image: ``[N]`` each, on the CPU.
+
+    It is the first pass, and kept as a whole: a data set without positives leaves nothing behind.
+
+    Raises:
+        DataError: the classifier calls no image positive.
+    """
+    judges = {"classifier": task.score} | ({"oracle": task.oracle} if task.oracle else {})
+
+    def ask(rows: Rows) -> Columns:
+        images = task.images(rows)
+        return {(name,): scores.evaluate(judge, images) for name, judge in judges.items()}
+
+    def measure() -> Part:
+        found: list[Columns] = []
+        for rows in task.batches(np.arange(len(task.data))):
+            found.append(ask(rows))
+            task.progress("scores", int(rows[-1]) + 1, len(task.data))
+        columns = joined(found)
+        check_positives(task.explainer, task.data, columns["classifier",])
+        return Part(columns)
+
+    found = task.parts.kept("scores", 0, measure).columns
+    return found["classifier",], found.get(("oracle",))
 
 
 def measure_codes(task: Task, codes: int, positives_per_code: int) -> Columns:
@@ -45,19 +73,6 @@ def measure_codes(task: Task, codes: int, positives_per_code: int) -> Columns:
 
     parts = task.measured("codes", np.arange(codes), measure)
     return joined(part.columns for part in parts)
-
-
-def score_all(task: Task) -> tuple[Tensor, Tensor | None]:
-    """What classifier and oracle, if there is one, say of every image: ``[N]`` each, on the CPU."""
-    judges = {"classifier": task.score} | ({"oracle": task.oracle} if task.oracle else {})
-
-    def measure(rows: Rows) -> Part:
-        images = task.images(rows)
-        return Part({(name,): scores.evaluate(judge, images) for name, judge in judges.items()})
-
-    parts = task.measured("scores", np.arange(len(task.data)), measure)
-    found = joined(part.columns for part in parts)
-    return found["classifier",], found.get(("oracle",))
 
 
 def measure_negatives(task: Task, rows: Rows, before: Tensor) -> Columns:

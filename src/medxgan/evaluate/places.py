@@ -41,17 +41,6 @@ FIGURES: dict[str, tuple[str, ...]] = {
 
 Reasons = dict[Place, str]
 
-SECTIONS_OF_POSITIVES = (
-    "monotonicity",
-    "counterfactual",
-    *SECTIONS,
-    "deletion",
-    "noise_robustness",
-    "completeness",
-    "sanity",
-    "controls",
-    "seconds_per_image",
-)
 SECTIONS_OF_METHODS: tuple[Place, ...] = (
     *((section,) for section in SECTIONS),
     ("deletion",),
@@ -95,20 +84,14 @@ def places(methods: Iterable[str]) -> list[Place]:
     ]
 
 
-def reasons_for_nulls(
-    task: Task, positives: int, skipped: Mapping[str, str], not_redrawn: str
-) -> Reasons:
+def reasons_for_nulls(task: Task, skipped: Mapping[str, str], not_redrawn: str) -> Reasons:
     """Place, or beginning of one -> why figures there are null if they are.
 
     Args:
         task: what was measured.
-        positives: images that the classifier calls positive.
         skipped: method -> why it could not be computed.
         not_redrawn: why the classifier could not be drawn anew; empty where it was.
     """
-    if positives == 0:
-        nothing = f"the classifier calls none of the {len(task.data)} images positive"
-        return {(section,): nothing for section in SECTIONS_OF_POSITIVES}
     reasons = _of_counterfactuals(task) | _of_maps(task) | _of_redrawn(task, not_redrawn)
     left_out = {name: NOT_ASKED for name in METHODS if name not in task.methods} | dict(skipped)
     for name, why in left_out.items():

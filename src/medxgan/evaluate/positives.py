@@ -26,7 +26,6 @@ from medxgan.evaluate.maps import Maps, make_maps, make_maps_of
 from medxgan.evaluate.noise import noise_columns
 from medxgan.evaluate.parts import Part
 from medxgan.evaluate.task import Task
-from medxgan.explain.traversal import FRAMES
 from medxgan.explain.trust import judge
 from medxgan.types import Latent, Problem, Status
 
@@ -60,18 +59,16 @@ class Found:
 
 
 def measure_positives(task: Task, rows: Rows, before: Tensor) -> Found:
-    """All figures of the images ``rows``, which the classifier, with ``before``, calls positive."""
+    """All figures of the images ``rows``, which the classifier, with ``before``, calls positive.
+
+    There is at least one.
+    """
     parts = task.measured("positives", rows, partial(_measure, task, before))
     columns = joined(part.columns for part in parts)
-    films = columns.pop(FILMS, torch.empty(0, FRAMES))
-    network = task.explainer.bundle.network
-    sizes = network.structure_code, network.pathology_code
-    latent = Latent(
-        *(columns.pop(at, torch.empty(0, size)) for at, size in zip(CODES, sizes, strict=True))
-    )
+    films = columns.pop(FILMS)
+    latent = Latent(*(columns.pop(at) for at in CODES))
     statuses = tuple(_status(problems) for part in parts for problems in part.beside["statuses"])
-    skipped = dict(parts[0].beside["skipped"]) if parts else {}
-    return Found(columns, films, latent, statuses, skipped)
+    return Found(columns, films, latent, statuses, dict(parts[0].beside["skipped"]))
 
 
 def _measure(task: Task, before: Tensor, rows: Rows) -> Part:

@@ -21,7 +21,7 @@ class Progress(Protocol):
     """Told how far the measuring is."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """``done`` of ``total`` of a stage: codes, scores, realism, negatives, then positives."""
+        """``done`` of ``total`` of a stage: scores, codes, realism, negatives, then positives."""
         ...
 
 
@@ -74,13 +74,18 @@ class Task:
             rows: ``[N]``.
             measure: makes the part of a few of them.
         """
-        at_once = images_at_once(self.explainer, self.data)
-        parts = []
-        for number, start in enumerate(range(0, len(rows), at_once)):
-            batch = rows[start : start + at_once]
+        parts: list[Part] = []
+        done = 0
+        for number, batch in enumerate(self.batches(rows)):
             parts.append(self.parts.kept(stage, number, partial(measure, batch)))
-            self.progress(stage, start + len(batch), len(rows))
+            done += len(batch)
+            self.progress(stage, done, len(rows))
         return parts
+
+    def batches(self, rows: Rows) -> list[Rows]:
+        """The rows, as many at once as fit."""
+        at_once = images_at_once(self.explainer, self.data)
+        return [rows[start : start + at_once] for start in range(0, len(rows), at_once)]
 
     def images(self, rows: Rows) -> Tensor:
         """Images of the data set on the explainer's device."""

@@ -45,7 +45,7 @@ class Place:
         where: in words.
         cells: the figures, in the order of ``PLACE_COLUMNS``: each with a note, or an empty one.
         outline: SVG path along the edges of its pixels.
-        label: where its number stands in the maps: x, y.
+        label: middle of its number in the maps: x, y, pixels.
         examples: images that touch it.
     """
 
@@ -64,7 +64,7 @@ PLACE_COLUMNS = (
     ("most touched pixel", "of the explanations"),
     ("counted", "the same, off the own lesion"),
     ("by chance", "as often anywhere"),
-    ("flips alone", "answers, if only this place is changed"),
+    ("flips alone", "answers, by the generator's change here only"),
     ("both", "touched, and flips alone"),
     ("change", "mean of positive − negative"),
     ("on the lesion", "of the explanations that touch it"),
@@ -105,23 +105,29 @@ class AuditPage:
     Attributes:
         title: heading.
         target: the explained class.
+        warning: what the bundle says of itself, where it explains badly.
+        verdict: on the cohort, in one phrase.
+        conclusion: the same in sentences, a paragraph each; what must be known first comes first.
         tiles: heading, figure and note of each tile.
         mean_image: address of the mean of the explained images.
         size: width and height of all pictures, pixels.
         methods: the one that gives the verdict first.
         skipped: method -> why it could not be computed.
-        rule: how places are judged, a sentence each.
+        terms: what the words of the page mean, a sentence each, by word.
         facts: of bundle and data.
     """
 
     title: str
     target: str
+    warning: str | None
+    verdict: str
+    conclusion: Sequence[str]
     tiles: Sequence[tuple[str, str, str]]
     mean_image: str
     size: tuple[int, int]
     methods: Sequence[MethodPart]
     skipped: Mapping[str, str]
-    rule: Sequence[str]
+    terms: Mapping[str, str]
     facts: Mapping[str, object]
 
 

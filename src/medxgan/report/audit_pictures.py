@@ -14,6 +14,7 @@ from matplotlib.patheffects import AbstractPathEffect, withStroke
 from PIL import Image
 from torch import Tensor
 
+from medxgan.report.audit_labels import Spot, label_spots
 from medxgan.report.figures import Bytes, intensity_picture
 from medxgan.report.wording import scale_text
 
@@ -99,8 +100,14 @@ def places_figure(
     for axis in axes:
         axis.set_xticks([])
         axis.set_yticks([])
-    _outline(axes[0], [place for place in places if place.kind in LOUD])
-    _outline(axes[2], places)
+        axis.autoscale(False)
+    spots = label_spots([place.pixels for place in places])
+    for place, spot in zip(places, spots, strict=True):
+        _outline(axes[2], place, spot)
+        if place.kind in LOUD:
+            _outline(axes[0], place, spot)
+    if any(place.kind not in LOUD for place in places):
+        axes[2].set_xlabel("dotted: spread, not a finding", fontsize=9)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_AN_INCH, metadata={"Software": None})
     return buffer.getvalue()
@@ -116,27 +123,28 @@ def end_text(values: Tensor) -> str:
     return scale_text(float(values.max()) or 1.0)
 
 
-def _outline(axis: Axes, places: Sequence[Outlined]) -> None:
-    for place in places:
-        height, width = place.pixels.shape
-        # Each pixel becomes a square of its own, so that the line follows the pixels' edges.
-        fine = place.pixels.numpy().repeat(8, axis=0).repeat(8, axis=1)
-        padded = np.pad(fine, 1).astype(float)
-        across = (np.arange(width * 8 + 2) - 0.5) / 8 - 0.5
-        down = (np.arange(height * 8 + 2) - 0.5) / 8 - 0.5
-        colour = OUTLINES[place.kind]
-        style = "solid" if place.kind in LOUD else "dotted"
-        line = axis.contour(
-            across, down, padded, levels=[0.5], colors=[colour], linewidths=1.4, linestyles=style
-        )
-        line.set_path_effects(CASING)
-        rows, columns = place.pixels.numpy().nonzero()
-        axis.annotate(
-            str(place.number),
-            (float(columns.max()) + 0.7, float(rows.min()) - 0.7),
-            color=colour,
-            fontsize=10,
-            fontweight="bold",
-            annotation_clip=False,
-            path_effects=CASING,
-        )
+def _outline(axis: Axes, place: Outlined, spot: Spot) -> None:
+    height, width = place.pixels.shape
+    # Each pixel becomes a square of its own, so that the line follows the pixels' edges.
+    fine = place.pixels.numpy().repeat(8, axis=0).repeat(8, axis=1)
+    padded = np.pad(fine, 1).astype(float)
+    across = (np.arange(width * 8 + 2) - 0.5) / 8 - 0.5
+    down = (np.arange(height * 8 + 2) - 0.5) / 8 - 0.5
+    colour = OUTLINES[place.kind]
+    style = "solid" if place.kind in LOUD else "dotted"
+    line = axis.contour(
+        across, down, padded, levels=[0.5], colors=[colour], linewidths=1.4, linestyles=style
+    )
+    line.set_path_effects(CASING)
+    # The axis counts from the middle of a pixel, spots from its corner.
+    axis.text(
+        spot[0] - 0.5,
+        spot[1] - 0.5,
+        str(place.number),
+        color=colour,
+        fontsize=10,
+        fontweight="bold",
+        ha="center",
+        va="center",
+        path_effects=CASING,
+    )

@@ -6,6 +6,13 @@ from functools import partial
 from typing import get_args
 
 from medxgan.report.evaluation_charts import CHARTS, Chart, Measured
+from medxgan.report.evaluation_controls import (
+    LOST_HEADS,
+    MOSTLY_THE_FILM,
+    lost_comparisons,
+    lost_heading,
+    remarks,
+)
 from medxgan.report.evaluation_sheet import Case
 from medxgan.report.evaluation_style import DARK, LIGHT, drawn_uri
 from medxgan.report.evaluation_tables import (
@@ -30,6 +37,7 @@ from medxgan.report.evaluation_tables import (
     section_rows,
 )
 from medxgan.report.evaluation_wording import (
+    FACTS,
     LOCALIZATION,
     SECTIONS,
     Place,
@@ -96,6 +104,8 @@ def render_evaluation(
     order: str,
     title: str,
     facts: Mapping[str, object],
+    timing: str,
+    caution: str | None = None,
 ) -> str:
     """One self-contained HTML page: no request leaves it, and its policy allows none.
 
@@ -105,6 +115,8 @@ def render_evaluation(
         order: a sentence that says what makes a case a bad one.
         title: heading of the page.
         facts: of bundle, data and run, by name.
+        timing: on what, and how many images at once, seconds were measured.
+        caution: what every reader must know of the bundle, shown at the top.
 
     Returns:
         The page, with tables, figures for light and dark screens, and the cases.
@@ -135,12 +147,19 @@ def render_evaluation(
             controls=MethodTable("controls", CONTROLS, control_rows(document)),
             random_classifier=_table(measured, "a classifier at random", RANDOM_CLASSIFIER),
             not_beaten=controls_not_beaten(document),
+            lost_heading=lost_heading(document),
+            lost_heads=LOST_HEADS,
+            lost=lost_comparisons(document),
+            remarks=remarks(document),
+            mostly_the_film=MOSTLY_THE_FILM,
             verdict=controls_verdict(document),
             one_draw=ONE_DRAW,
             cases=_case_views(cases),
             order=order,
             unmeasured=_unmeasured(document),
-            facts={name: fact_text(value) for name, value in facts.items()},
+            facts={FACTS.get(name, name): _fact(value) for name, value in facts.items()},
+            timing=timing,
+            caution=caution,
             style=style,
             policy=policy(style, ""),
         )
@@ -209,6 +228,11 @@ def _unmeasured(document: Document) -> dict[str, list[str]]:
         )
         for reason, places in nulls(document).items()
     }
+
+
+def _fact(value: object) -> str:
+    """A fact as it is shown; what was not given is said to be none."""
+    return "none" if value is None or value == [] else fact_text(value)
 
 
 def _figures(section: Document, place: Place = ()) -> Iterator[tuple[Place, Document]]:

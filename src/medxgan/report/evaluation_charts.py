@@ -134,8 +134,6 @@ def draw_films(measured: Measured, theme: Theme) -> Figure:
     films = (scores if scale is None else scale.values(scores)).numpy()
     figure = Figure((WIDTH, 4.6), layout="constrained")
     axes = figure.subplots()
-    if len(films) == 0:
-        return _empty(figure, "the classifier calls no image positive")
     strengths = np.linspace(0, 1, films.shape[1])
     each = [np.column_stack([strengths, film]) for film in films]
     thin, many = min(0.5, max(FAINTEST, 12 / len(films))), len(films) > MOST_DRAWN_AS_LINES

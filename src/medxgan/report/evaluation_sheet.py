@@ -63,10 +63,7 @@ class Case:
 
 def draw_sheet(cases: Sequence[Case], theme: Theme) -> Figure:
     """A row a case: image, reconstruction, counterfactual, transferred, difference, mask."""
-    figure = Figure((WIDTH, HEAD_HEIGHT + ROW_HEIGHT * max(1, len(cases))), layout="constrained")
-    if not cases:
-        figure.text(0.5, 0.5, "No image is called positive.", ha="center", va="center")
-        return figure
+    figure = Figure((WIDTH, HEAD_HEIGHT + ROW_HEIGHT * len(cases)), layout="constrained")
     scale = shared_scales([case.explanation for case in cases])[DIFFERENCE]
     end = scale_text(scale)
     heads = (*SCORED[:2], "counterfactual", "transferred", f"difference ±{end}", "lesion mask")

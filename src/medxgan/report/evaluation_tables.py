@@ -285,7 +285,7 @@ def controls_verdict(document: Document) -> str:
     >>> controls_verdict({"controls": {"not_beaten": [], "compared": 26, "not_compared": 4}})
     'Every control is beaten, in all 26 comparisons that could be made (4 more had no figures).'
     >>> controls_verdict({"controls": {"not_beaten": ["a"], "compared": 26, "not_compared": 0}})
-    'Not every control is beaten: 1 of 26 comparisons that could be made shows no lead.'
+    '1 of 26 comparisons that could be made shows no lead over the control.'
     """
     sentences = controls_not_beaten(document)
     if sentences is None:
@@ -297,7 +297,4 @@ def controls_verdict(document: Document) -> str:
         every = "the one" if compared == 1 else f"all {compared}"
         return f"Every control is beaten, in {every} {made}{lacking}."
     shows = "shows" if len(sentences) == 1 else "show"
-    return (
-        f"Not every control is beaten: {len(sentences)} of {compared} {made}{lacking} "
-        f"{shows} no lead."
-    )
+    return f"{len(sentences)} of {compared} {made}{lacking} {shows} no lead over the control."

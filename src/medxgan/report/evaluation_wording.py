@@ -216,8 +216,10 @@ SECTIONS: dict[str, tuple[str, str, dict[str, Measure]]] = {
     ),
     "realism": (
         "Realism",
-        "Distance of drawn and real images in the classifier's own features; the floors are the "
-        "same between two halves of the real images, so no generator can be far below them.",
+        "Distance of drawn and real images in this classifier's own features. These figures "
+        "compare generators for this classifier on these images, and nothing else: they are not "
+        "comparable with FID or KID by Inception, nor between classifiers. The floors are the same "
+        "between two halves of the real images, so no generator can be far below them.",
         {
             "fid": Measure("FID", "lower", "Fréchet distance, drawn to real."),
             "fid_floor": Measure("FID, real to real", "neither", "What perfect images would have."),
@@ -226,6 +228,15 @@ SECTIONS: dict[str, tuple[str, str, dict[str, Measure]]] = {
         },
     ),
 }
+
+
+FACTS = {
+    "classifier": "classifier, fingerprint",
+    "oracle": "oracle, fingerprint",
+    "codes": "codes drawn from the prior",
+    "images at once": "images in a batch",
+}
+"""What was measured, and how: name in ``metrics.json`` -> on the page, where it says more."""
 
 
 def method_label(method: str) -> str:

@@ -8,13 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from medxgan.evaluate.evaluation import Evaluation
+from medxgan.report.evaluation_controls import LOST_HEADS, lost_comparisons, remarks
 from medxgan.report.evaluation_tables import (
     ONE_DRAW,
     OVERVIEW,
     Cell,
     Column,
     cell_at,
-    controls_not_beaten,
     controls_verdict,
     method_rows,
     place_of,
@@ -44,23 +44,35 @@ FIGURES_SHOWN = {
 WIDTH_IN_FILES = 120
 
 
-def print_evaluation(evaluation: Evaluation) -> None:
-    """Print both tables, how ours compares with the controls, and what must be said beside it."""
+def print_evaluation(evaluation: Evaluation, *, caution: str | None = None) -> None:
+    """Print both tables, how ours compares with the controls, and what must be said beside it.
+
+    Args:
+        evaluation: what was measured.
+        caution: what every reader must know of the bundle, printed first.
+    """
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH_IN_FILES
+    if caution:
+        print(f"Warning: {caution}\n")
     mark = "" if console.is_terminal else "*"
     console.print(methods_table(evaluation, mark=mark, narrow=console.width < WIDTH_IN_FILES))
     print()
     for line in (
         f"{mark or 'Bold'}: best of its column; for sanity nearest to 0, for seconds lowest.",
+        "Seconds: of the map of one image, its film apart.",
         *count_lines(evaluation),
     ):
         print(line)
     print()
     console.print(figures_table(evaluation))
     print()
-    for line in control_lines(evaluation):
+    verdict, *remarks_on_controls = control_lines(evaluation)
+    print(verdict)
+    if lost_comparisons(evaluation.document):
+        console.print(lost_table(evaluation))
+    for line in remarks_on_controls:
         print(line)
     for note in evaluation.document["notes"]:
         print(f"Note: {note}.")
@@ -116,13 +128,23 @@ def count_lines(evaluation: Evaluation) -> list[str]:
     return [f"Images behind the columns: {', '.join(counts)}."]
 
 
+def lost_table(evaluation: Evaluation) -> Table:
+    """A row for each comparison with a control that is not won."""
+    table = Table(box=None, pad_edge=False)
+    for number, head in enumerate(LOST_HEADS):
+        words = number in (0, 1, 3)
+        table.add_column(head.lower(), justify="left" if words else "right", no_wrap=not words)
+    for lost in lost_comparisons(evaluation.document):
+        table.add_row(*map(Text, lost))
+    return table
+
+
 def control_lines(evaluation: Evaluation) -> list[str]:
-    """How many controls are beaten, and a sentence for each that is not."""
-    sentences = controls_not_beaten(evaluation.document)
+    """How many controls are beaten, and what must be known to read that."""
     verdict = controls_verdict(evaluation.document)
-    if sentences is None:
+    if not evaluation.document["controls"]["compared"]:
         return [verdict]
-    return [verdict, *(f"Not beaten: {sentence}." for sentence in sentences), ONE_DRAW]
+    return [verdict, *remarks(evaluation.document), ONE_DRAW]
 
 
 def _images_behind(evaluation: Evaluation, column: Column) -> int:

@@ -65,8 +65,6 @@ def worst_cases(
 ) -> list[Case]:
     """The ``count`` worst explanations, the worst first, drawn from the measured codes."""
     chosen = worst_first(evaluation)[:count]
-    if not chosen:
-        return []
     precision = _precision(evaluation)
     return [
         Case(

@@ -10,7 +10,9 @@ from medxgan.data import Dataset
 from medxgan.evaluate.evaluation import Evaluation
 from medxgan.evaluate.output.rows import table_text
 from medxgan.evaluate.output.worst import order_sentence, worst_cases
+from medxgan.evaluate.parts import METRICS_FILE
 from medxgan.explainer import Explainer
+from medxgan.quality import poorness
 from medxgan.report.evaluation import render_evaluation
 from medxgan.report.evaluation_charts import CHARTS, Measured
 from medxgan.report.evaluation_sheet import draw_sheet
@@ -18,7 +20,6 @@ from medxgan.report.evaluation_style import LIGHT, drawn
 from medxgan.report.staging import staged_folder
 from medxgan.version import __version__
 
-METRICS_FILE = "metrics.json"
 TABLE_FILE = "metrics.csv"
 REPORT_FILE = "report.html"
 FIGURES_FOLDER = "figures"
@@ -41,8 +42,8 @@ def write_evaluation(
         explainer: draws the worst cases once more, for their pictures.
         data: the images that were measured.
         folder: made where missing; files of the same name are replaced.
-        settings: of the run (data, split, seed, ...), by name; kept in ``metrics.json`` under
-            ``measured`` and shown at the foot of the page.
+        settings: of the run (data, split, ...), by name; kept in ``metrics.json`` under
+            ``measured``, beside those of the evaluation, and shown at the end of the page.
 
     Returns:
         The path of ``report.html``.
@@ -51,7 +52,7 @@ def write_evaluation(
         OutputError: the folder cannot be written; no file is left half-written.
     """
     measured = Measured(evaluation.document, evaluation.methods, evaluation.films)
-    facts = facts_of(explainer) | dict(settings)
+    facts = facts_of(explainer) | evaluation.settings | dict(settings)
     cases = worst_cases(evaluation, explainer, data, WORST)
     pictures = {name: partial(chart.draw, measured) for name, chart in CHARTS.items()}
     pictures[SHEET] = partial(draw_sheet, cases)
@@ -61,6 +62,11 @@ def write_evaluation(
         order=order_sentence(evaluation),
         title=f"How good are the explanations of {explainer.bundle.name}?",
         facts=facts,
+        timing=(
+            f"on {evaluation.settings['device']}, in batches of up to "
+            f"{evaluation.settings['images at once']} images"
+        ),
+        caution=caution_of(explainer),
     )
     table = table_text(evaluation, data)
     document = {**evaluation.document, "measured": facts}
@@ -76,6 +82,11 @@ def write_evaluation(
         ):
             (stage / name).write_text(text, encoding="utf-8")
     return folder / REPORT_FILE
+
+
+def caution_of(explainer: Explainer) -> str | None:
+    """What the bundle itself says against trusting it, from its figures on held-out images."""
+    return poorness(explainer.bundle.metrics.get("held_out", {}))
 
 
 def _stands_for(explainer: Explainer) -> dict[str, object]:

@@ -62,7 +62,7 @@ def test_a_direction_is_fitted_listed_used_and_measured(
     images = ("--split", "test", "--quiet", "--device", "cpu")
     explained = medxgan(
         "explain", bundle, phantom_archive, *images, "--out", tmp_path / "out", "--frames", 3,
-        "--methods", "difference,ig", "--to", 0.9,
+        "--methods", "difference,ig", "--to", 0.9, "--refine", 2,
     )  # fmt: skip
     assert explained.code == 0, explained.err
     first = next(path for path in (tmp_path / "out").iterdir() if path.is_dir())
@@ -85,6 +85,7 @@ def test_several_directions_serve_one_generator(
     )
     command = ("explain", bundle, phantom_archive, "--out", tmp_path / "out", "--quiet")
     command += ("--split", "test", "--frames", 2, "--methods", "difference,ig", "--device", "cpu")
+    command += ("--refine", 2)
     refused = medxgan(*command)
     assert refused.code == 2 and "choose one with --direction" in refused.err
     refused = medxgan(*command, "--direction", "model-drak")

@@ -11,6 +11,7 @@ from directed_world import (
     PATCH,
     SIZE,
     SPEC,
+    LinearGenerator,
     drawn_images,
     fitted,
     linear_bundle,
@@ -26,14 +27,18 @@ from medxgan.evaluate import evaluate
 from medxgan.evaluate.identity import identity_of
 from medxgan.evaluate.redrawn import untrained
 from medxgan.explain import METHODS
-from medxgan.explain.settings import DEFAULT_METHODS
+from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings
+from medxgan.style_inversion import REFINED
 
 NEEDING_GRADIENTS = {"lig", "lig-transferred", "lig-published", "ig", "grad-cam"}
 
 
-def make(classifier, *, plus: bool = False) -> DirectedExplainer:
+def make(classifier, *, plus: bool = False, steps: int = 0) -> DirectedExplainer:
+    """Without refinement, where nothing else is said: the encoder of this world makes no error."""
     bundle = linear_bundle(plus=plus)
-    return DirectedExplainer(bundle, fitted(classifier, bundle=bundle), CPU)
+    explainer = DirectedExplainer(bundle, fitted(classifier, bundle=bundle), CPU)
+    explainer.inversion_steps = steps
+    return explainer
 
 
 @pytest.fixture(scope="module")
@@ -81,16 +86,14 @@ def explainer(request):
 
 
 def test_codes_have_the_promised_sizes(explainer, images):
+    """Those of W+, whatever space the encoder reads."""
     network = explainer.bundle.network
-    layers = network.structure_code // CODE
-    assert layers in (1, LAYERS)
-    z1, z2 = explainer.encoder(images)
-    assert z1.shape == (12, layers * CODE) and z2.shape == (12, CODE) == (
-        12,
-        network.pathology_code,
-    )
-    z1, z2 = explainer.sample_codes(5, positive=True)
-    assert z1.shape == (5, layers * CODE) and z2.shape == (5, CODE)
+    assert network.structure_code == network.pathology_code == LAYERS * CODE
+    for count, codes in (
+        (12, explainer.encoder(images)),
+        (5, explainer.sample_codes(5, positive=True)),
+    ):
+        assert codes[0].shape == codes[1].shape == (count, LAYERS * CODE)
 
 
 def test_codes_of_an_image_draw_it_again(explainer, images):
@@ -120,6 +123,19 @@ def test_places_and_codes_are_one_and_the_same(of_function):
     places = of_function.generator.places(codes)
     axes, mean = of_function.generator.axes, of_function.generator.mean
     torch.testing.assert_close(mean + places @ axes, codes)
+
+
+def test_a_code_of_one_layer_is_that_of_all_of_them(of_function):
+    generator = of_function.generator
+    z1, z2 = torch.randn(2, 3, CODE)
+    in_layers = torch.randn(3, LAYERS * CODE)
+    for mixed, spelt_out in (
+        ((z1, in_layers), (z1.repeat(1, LAYERS), in_layers)),
+        ((in_layers, z2), (in_layers, z2.repeat(1, LAYERS))),
+        ((z1, z2), (z1.repeat(1, LAYERS), z2.repeat(1, LAYERS))),
+    ):
+        torch.testing.assert_close(generator(*mixed), generator(*spelt_out))
+    assert not torch.allclose(generator(z1, in_layers), generator(z1, 0 * in_layers))
 
 
 # Explanations.
@@ -186,6 +202,24 @@ def test_directions_of_its_own_lead_there_too(images):
     assert all(one.flipped for one in explainer.explain(images, methods=("difference",)))
 
 
+def test_an_image_is_moved_by_whichever_way_changes_it_less(images):
+    explainer, changes = make(patch_black_box()), []
+    with torch.no_grad():  # a direction that also changes what the model does not see
+        direction = explainer.generator.direction
+        other = torch.linspace(-1, 1, CODE)
+        direction += 0.7 * (other - (other @ direction) * direction)
+        direction /= direction.norm()
+    for explainer.common, explainer.local in ((True, False), (False, True), (True, True)):
+        explained = explainer.explain(images, methods=("difference",))
+        assert all(one.flipped for one in explained)
+        changes.append(
+            torch.stack([(one.frames[-1] - one.frames[0]).square().sum() for one in explained])
+        )
+    along, own, both = changes
+    torch.testing.assert_close(both, torch.minimum(along, own))
+    assert (own < along).all()
+
+
 # Refinement and cold starts.
 
 
@@ -198,7 +232,46 @@ def test_refinement_comes_nearer_to_the_image(images):
     )
     for rough, fine in zip(before, after, strict=True):
         errors = [(one.image - one.reconstruction).square().mean() for one in (rough, fine)]
-        assert errors[1] < 0.9 * errors[0]
+        assert errors[1] < 0.1 * errors[0]
+
+
+def test_images_are_refined_where_nothing_else_is_said(images):
+    bundle, model = linear_bundle(), patch_black_box()
+    explainer = DirectedExplainer(bundle, fitted(model, bundle=bundle), CPU)
+    assert explainer.inversion_steps == REFINED
+    with torch.no_grad():
+        explainer._style_encoder.inverse *= 0.5
+    usual, said, few = (
+        explainer.explain(images[0], methods=("difference",), refine=steps)
+        for steps in (0, REFINED, 1)
+    )
+    assert torch.equal(usual.reconstruction, said.reconstruction)
+    assert not torch.allclose(usual.reconstruction, few.reconstruction, atol=1e-3)
+    # The prior pulls a little.
+    torch.testing.assert_close(usual.reconstruction, images[0], atol=0.01, rtol=0)
+    drawn = explainer.generator(*explainer.encoder(images[:1]))[0]
+    torch.testing.assert_close(drawn, usual.reconstruction, atol=1e-5, rtol=0)
+
+
+class LayersDrawPictures(LinearGenerator):
+    """The patch is the first layer's, all the rest is the last one's."""
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        if codes.ndim == 2:
+            return super().forward(codes)
+        return super().forward(torch.cat([codes[:, 0, :1], codes[:, -1, 1:]], dim=1))
+
+
+def test_each_layer_is_placed_on_its_own(images):
+    explainer = make(patch_black_box(), steps=REFINED)
+    explainer.generator.generator = LayersDrawPictures()
+    with torch.no_grad():  # right for the rest; twice the brightness of the patch
+        explainer._style_encoder.inverse[:, 0] *= 2
+    z1 = explainer.locate(images, ExplainSettings()).unflatten(1, (LAYERS, CODE))
+    codes = explainer.generator.mean + z1 @ explainer.generator.axes
+    brightness = images[:, 0, *PATCH].mean((1, 2)) / 0.1
+    torch.testing.assert_close(codes[:, 0, 0], brightness, atol=0.2, rtol=0)
+    assert (codes[:, 0, 0] - codes[:, -1, 0]).abs().max() > 0.2
 
 
 def test_a_cold_start_is_the_mean_of_the_prior(explainer, images):
@@ -256,4 +329,8 @@ def test_measurements_of_two_directions_are_not_taken_for_one(of_function, data)
 def test_it_can_be_audited(of_function, data):
     found, cohort = audit(of_function, data, AuditSettings(methods=("difference",)))
     assert found.target == "bright" and found.positives == len(cohort.names) > 0
-    assert cohort.flipped.all() and cohort.transferred.all() and cohort.sound.all()
+    assert (
+        cohort.flipped.all()
+        and cohort.transferred.all()
+        and found.trust.trusted == len(cohort.names)
+    )

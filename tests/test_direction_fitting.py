@@ -44,7 +44,7 @@ def test_it_explains_all_and_random_directions_one_in_k(found):
 
 def test_limits_are_those_of_held_out_samples(found):
     manifest = found.manifest
-    # Reconstructions are exact: the narrowest gap that is kept.
+    # Reconstructions are all but exact: the narrowest gap that is kept.
     assert manifest.prediction_gap == pytest.approx(0.1)
     assert manifest.fit["prediction_match"] == 1.0
     # Evidence is twice the place; sides end at log-odds of 0.05 and 0.95.

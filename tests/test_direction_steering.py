@@ -6,6 +6,8 @@ import torch
 from medxgan.explain.direction import least_change
 from medxgan.explain.steering import (
     FARTHEST,
+    PROBED,
+    PROBED_A_LAYER,
     Goal,
     answer_of,
     drawn,
@@ -83,10 +85,27 @@ def test_where_no_model_is_asked_there_is_no_gradient(world):
 
 @pytest.mark.parametrize("direction", [torch.eye(CODE)[0], torch.ones(CODE), torch.zeros(CODE)])
 def test_probed_directions_are_orthonormal(direction):
-    basis = probing_basis(direction, 3)
-    torch.testing.assert_close(basis @ basis.T, torch.eye(3), atol=1e-6, rtol=0)
+    basis = probing_basis(direction)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(CODE), atol=1e-6, rtol=0)
     within = direction @ basis.T @ basis
     torch.testing.assert_close(within, direction, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "axes"),
+    [(1, 3, 2), (1, 50, PROBED - 1), (3, 4, 3), (4, 30, PROBED_A_LAYER)],
+)
+def test_the_first_axes_of_every_layer_are_probed(layers, width, axes, random):
+    direction = torch.randn(layers * width, generator=random)
+    basis = probing_basis(direction, layers)
+    assert basis.shape == (1 + layers * axes, layers * width)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(len(basis)), atol=1e-6, rtol=0)
+    torch.testing.assert_close(basis[0].abs(), (direction / direction.norm()).abs())
+    alone = torch.zeros(layers, axes, layers, width)
+    for layer in range(layers):
+        alone[layer, :, layer, :axes] = torch.eye(axes)
+    wanted = alone.flatten(2).flatten(0, 1)
+    torch.testing.assert_close(wanted @ basis.T @ basis, wanted, atol=1e-5, rtol=0)
 
 
 def test_a_direction_is_followed_to_where_the_answer_is_first_had(world, mixing, sensitivity):
@@ -149,13 +168,111 @@ def test_directions_of_the_image_itself_get_where_the_common_one_does_not():
     torch.testing.assert_close(moved.z2[:, 0], torch.tensor([2.0, -2.0]), atol=0.1, rtol=0)
 
 
-def test_the_common_direction_is_left_alone_where_it_is_not_wanted(world, mixing, sensitivity):
+@pytest.mark.parametrize("ways", [{"common": False}, {"local": False}])
+def test_a_way_that_is_not_wanted_is_not_taken(world, mixing, sensitivity, ways):
     direction = torch.sign((mixing @ sensitivity)[0]) * torch.eye(CODE)[0]
-    goal = goals(0.5)
-    along = find_moves(*world, torch.zeros(1, CODE), goal, direction)
-    own = find_moves(*world, torch.zeros(1, CODE), goal, direction, common=False)
-    assert along.reached.all() and not along.locally.any()
-    assert own.reached.all() and own.locally.all()
+    moved = find_moves(*world, torch.zeros(1, CODE), goals(0.5), direction, **ways)
+    assert moved.reached.all() and moved.locally.all() == ("common" in ways)
+
+
+# Of two ways, the pixels of ``as_image`` being the code, and the common direction the first place:
+# what starts beyond a finite difference is not seen in the slope, and only the common way finds it.
+
+
+def two_ways(evidence, *wanted: float):
+    z1 = torch.zeros(len(wanted), CODE)
+    found = [
+        find_moves(as_image, evidence, z1, goals(*wanted), torch.eye(CODE)[0], **ways)
+        for ways in ({"local": False}, {"common": False}, {})
+    ]
+    changes = [each.z2.square().sum(dim=1) for each in found]
+    return *found, changes
+
+
+@pytest.mark.parametrize(("steepness", "locally"), [(10.0, False), (0.5, True)])
+def test_of_two_ways_that_get_there_the_one_that_changes_less_is_taken(steepness, locally):
+    def evidence(images):
+        places = images.flatten(1)
+        return torch.maximum(places[:, 1], steepness * (places[:, 0] - 0.5))
+
+    common, own, both, changes = two_ways(evidence, 2.0)
+    assert common.reached.all() and own.reached.all() and both.reached.all()
+    assert both.locally.tolist() == [locally]
+    torch.testing.assert_close(both.z2, (own if locally else common).z2)
+    assert changes[2] == min(changes[:2]) and changes[0] != changes[1]
+
+
+def test_less_is_what_changes_the_image_not_the_code():
+    """The second place moves the image twice as far."""
+
+    def generator(z1, z2):
+        scale = torch.ones(CODE)
+        scale[1] = 2
+        return as_image(scale * z1, scale * z2)
+
+    def evidence(images):
+        places = images.flatten(1) / torch.tensor([1.0, 2, 1, 1, 1, 1])
+        return torch.maximum(places[:, 1], (places[:, 0] - 0.5) * 4 / 5)
+
+    z1, goal, common = torch.zeros(1, CODE), goals(2.0), torch.eye(CODE)[0]
+    own = find_moves(generator, evidence, z1, goal, common, common=False)
+    both = find_moves(generator, evidence, z1, goal, common)
+    assert own.reached.all() and both.reached.all() and not both.locally.any()
+    assert own.z2.norm() < both.z2.norm()  # 2 of the second place, 3 of the first
+
+
+def test_where_one_way_gets_there_it_is_taken_however_much_it_changes():
+    def evidence(images):
+        """From 0 to 1 and back by the second place; above 1 by the first one, far off."""
+        places = images.flatten(1)
+        return torch.maximum(1 - (places[:, 1] - 1).abs(), 10 * (places[:, 0] - 5))
+
+    common, own, both, changes = two_ways(evidence, 2.0)
+    assert common.reached.all() and not own.reached.any() and changes[1] < changes[0]
+    assert both.reached.all() and not both.locally.any()
+    assert both.z2[0, 0] == pytest.approx(5.2, abs=0.1)
+
+
+@pytest.mark.parametrize(("peak", "locally"), [(0.5, True), (1.5, False)])
+def test_where_neither_gets_there_the_nearer_is_taken(peak, locally):
+    def evidence(images):
+        places = images.flatten(1)
+        own, common = 1 - (places[:, 1] - 1).abs(), peak - (places[:, 0] - FARTHEST / 4).abs()
+        return torch.maximum(own, common)
+
+    common, own, both, _ = two_ways(evidence, 2.0)
+    assert not common.reached.any() and not own.reached.any() and not both.reached.any()
+    assert both.locally.tolist() == [locally]
+    assert both.missing[0] == pytest.approx(min(2 - peak, 1.0), abs=1e-5)
+
+
+def test_each_image_goes_its_own_way():
+    def evidence(images):
+        places = images.flatten(1)
+        return torch.maximum(places[:, 1], 10 * (places[:, 0] - 0.5))
+
+    common, own, both, changes = two_ways(evidence, 0.5, 2.0, -1.0)
+    assert common.reached.tolist() == [True, True, False] and own.reached.all()
+    assert both.reached.all() and both.locally.tolist() == [True, False, True]
+    assert changes[2].tolist() == [changes[1][0], changes[0][1], changes[1][2]]
+
+
+def test_one_layer_moves_on_its_own_where_that_changes_less():
+    """The answer is read off the second layer, and the common direction moves both."""
+    layers = 2
+
+    def evidence(images):
+        return images.flatten(1)[:, CODE]
+
+    common = torch.eye(CODE)[0].repeat(layers)
+    z1 = torch.zeros(1, layers * CODE)
+    moved = find_moves(as_image, evidence, z1, goals(2.0), common, layers=layers)
+    assert moved.reached.all() and moved.locally.all()
+    wanted = torch.zeros(layers * CODE)
+    wanted[CODE] = 2
+    torch.testing.assert_close(moved.z2[0], wanted, atol=0.1, rtol=0)
+    together = find_moves(as_image, evidence, z1, goals(2.0), common, layers=layers, local=False)
+    torch.testing.assert_close(together.z2[0], 2 * common, atol=0.1, rtol=0)
 
 
 def test_what_has_the_answer_is_not_moved(world):

@@ -13,11 +13,16 @@ from medxgan.config import load_settings, settings_to_toml
 from medxgan.data import Dataset, build_dataset
 from medxgan.data.phantom import make_phantoms
 from medxgan.errors import ConfigError, DataError, OutputError
+from medxgan.networks.stylegan import for_all_layers
+from medxgan.networks.stylegan_statistics import measure_codes
 from medxgan.style_bundle import StyleBundle
+from medxgan.style_inversion import refine_codes
+from medxgan.training import stylegan_calibration
 from medxgan.training.losses import gradient_penalty
 from medxgan.training.order import PlainOrder
 from medxgan.training.state import CHECKPOINT_NAME, new_state
 from medxgan.training.stylegan import StyleRecipe
+from medxgan.training.stylegan_calibration import QUANTILE, measure_style
 from medxgan.training.stylegan_losses import (
     code_distance,
     feature_distance,
@@ -29,6 +34,12 @@ from medxgan.training.stylegan_train import StylePlan, train_stylegan
 from medxgan.training.train import Plan, train_medxgan
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
+
+
+@pytest.fixture(autouse=True)
+def little_refinement(monkeypatch):
+    """A run is measured in a moment."""
+    monkeypatch.setattr(stylegan_calibration, "REFINED", 2)
 
 
 def random(seed: int = 0) -> torch.Generator:
@@ -337,7 +348,13 @@ def test_a_finished_run_is_a_bundle_with_samples_and_log(data, tmp_path, space):
     chosen = f"style_network.encoder_space={space}"
     done = train_stylegan(plan(data, tmp_path / "run", chosen), FABRIC, no_monitor)
     assert done.finished and done.figures["n"] == len(data.select("val", labelled=False))
-    for name in ("reconstruction_mse", "reconstruction_ssim", "sample_code_error"):
+    for name in (
+        "reconstruction_mse",
+        "reconstruction_ssim",
+        "refined_mse",
+        "refined_ssim",
+        "sample_code_error",
+    ):
         assert math.isfinite(done.figures[name])
     bundle = load_bundle(tmp_path / "run")
     assert isinstance(bundle, StyleBundle)
@@ -365,6 +382,35 @@ def test_what_is_measured_is_what_is_shipped(data, tmp_path):
     torch.testing.assert_close(
         bundle.generator.mapping.mean, bundle.statistics.mean, rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize(("most", "rows"), [(3, [0, 3, 7]), (100, list(range(8)))])
+def test_limits_are_those_of_refined_images(monkeypatch, data, most, rows):
+    """Of no more than are to be refined, evenly spread; other figures are of all of them."""
+    monkeypatch.setattr(stylegan_calibration, "REFINED_IMAGES", most)
+    monkeypatch.setattr(stylegan_calibration, "REFINED", 5)
+    networks = recipe().networks.eval().requires_grad_(False)
+    statistics = measure_codes(networks.generator, 200)
+    held_out = data.select("val", labelled=False)
+    few = held_out.take(range(8))
+    found = measure_style(networks.generator, networks.encoder, statistics, few, FABRIC.device)
+    images = few.images()
+    codes = networks.encoder(images)
+    start = for_all_layers(codes, networks.generator.layers)[rows]
+    refined = refine_codes(networks.generator, images[rows], start, 5, statistics=statistics)
+    redrawn = networks.generator(refined)
+    errors = (redrawn - images[rows]).abs().mean(dim=(1, 2, 3))
+    limits, figures = found.thresholds, found.figures
+    assert limits.images == len(rows) and figures["n"] == 8
+    close = {"rel": 1e-3}
+    assert limits.reconstruction_error == pytest.approx(errors.quantile(QUANTILE).item(), **close)
+    distances = statistics.distance(refined)
+    assert limits.code_distance == pytest.approx(distances.quantile(QUANTILE).item(), **close)
+    squared = (redrawn - images[rows]).square().mean().item()
+    assert figures["refined_mse"] == pytest.approx(squared, **close)
+    encoded = (networks.generator(codes) - images).square().mean(dim=(1, 2, 3))
+    assert figures["reconstruction_mse"] == pytest.approx(encoded.mean().item(), **close)
+    assert squared < encoded[rows].mean()
 
 
 def test_a_run_is_not_overwritten_and_not_continued_with_something_else(data, tmp_path):

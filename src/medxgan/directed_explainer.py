@@ -19,9 +19,10 @@ from medxgan.explain.traversal import FRAMES
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer
 from medxgan.fitting_direction import directed
 from medxgan.networks.directed import DirectedGenerator
+from medxgan.networks.stylegan import for_all_layers
 from medxgan.networks.stylegan_statistics import CodeStatistics
 from medxgan.style_bundle import StyleBundle
-from medxgan.style_inversion import refine_codes
+from medxgan.style_inversion import REFINED, refine_codes
 from medxgan.types import Latent
 
 FIGURES_OF_DRAWN = {
@@ -36,14 +37,17 @@ class DirectedExplainer(Explainer):
     """A style-based generator and a direction in it, as an explainer like any other.
 
     The codes of an image are z1, the place of its negative end in the coordinates of the prior, and
-    z2, the move from there to its positive end; see ``DirectedGenerator``. A positive image is
-    moved down to its negative end, a negative one up to its positive end: along the fitted
-    direction as far as the answer needs, and where that is not enough, in directions of its own.
+    z2, the move from there to its positive end, both in W+; see ``DirectedGenerator``. A positive
+    image is moved down to its negative end, a negative one up to its positive end, as far as the
+    answer needs: along the fitted direction, or in directions of its own, by whichever way changes
+    the image less.
 
     Attributes:
         fitted: the direction, and what was measured when it was fitted.
-        common: follow the fitted direction?
-        local: take directions of the image's own, where that one does not get there?
+        common: may images be moved along the fitted direction?
+        local: may they be moved in directions of their own?
+        inversion_steps: of the optimisation in W+ that places an image, from the encoder's codes
+            or a cold start, where ``refine`` is not given: 100.
     """
 
     generator: DirectedGenerator
@@ -52,7 +56,7 @@ class DirectedExplainer(Explainer):
         self, style: StyleBundle, direction: FittedDirection, device: torch.device
     ) -> None:
         generator = directed(style, direction.direction)
-        layers = generator.generator.layers if style.manifest.network.encoder_space == "w+" else 1
+        layers = generator.generator.layers
         super().__init__(
             Bundle(
                 _manifest(style, direction, layers),
@@ -63,7 +67,7 @@ class DirectedExplainer(Explainer):
             ),
             device,
         )
-        self.inversion_steps = 0
+        self.inversion_steps = REFINED
         self.fitted = direction
         self.common = self.local = True
         self._style_encoder = style.encoder.to(device)
@@ -74,9 +78,9 @@ class DirectedExplainer(Explainer):
 
     @property
     def encoder(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """E(x): images ``[N, C, H, W]`` in [-1, 1] -> z1 ``[N, d]`` (W+: ``[N, L d]``), z2.
+        """E(x): images ``[N, C, H, W]`` in [-1, 1] -> z1, z2, each ``[N, L d]``, refined.
 
-        z2 ``[N, d]`` is exactly 0 where the model calls the image negative.
+        By ``inversion_steps``. z2 is exactly 0 where the model calls the image negative.
         """
 
         def codes(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +98,7 @@ class DirectedExplainer(Explainer):
         z1 = self.generator.sample(n, seed).repeat(1, self._layers)
         everywhere = torch.ones(n, dtype=torch.bool, device=self.device)
         down = self._move(z1, other_side(everywhere)).z2
-        z1 = self._moved(z1, down)
+        z1 = z1 + down
         if not positive:
             return z1, torch.zeros_like(down)
         return z1, self.sample_pathology(z1)
@@ -111,15 +115,19 @@ class DirectedExplainer(Explainer):
         """
         z1 = self.locate(images, settings)
         positive = self._scores(images) >= 0.5
-        down = torch.zeros_like(z1[:, : len(self.generator.axes)])
+        down = torch.zeros_like(z1)
         if positive.any():
             down[positive] = self._move(z1[positive], other_side(positive[positive])).z2
-        return Latent(self._moved(z1, down), -down)
+        return Latent(z1 + down, -down)
 
     def locate(self, images: Tensor, settings: ExplainSettings) -> Tensor:
-        """Where images ``[N, C, H, W]`` are in the prior's coordinates, not moved: z1."""
+        """Where images ``[N, C, H, W]`` are in the prior's coordinates, not moved: z1, in W+.
+
+        The encoder's w, or the mean of the prior, is where optimisation starts; each layer's is
+        moved on its own.
+        """
         with torch.no_grad():
-            start: Tensor = self._style_encoder(images)
+            start = for_all_layers(self._style_encoder(images), self._layers)
         if settings.start == "cold":
             start = self._statistics.mean.expand_as(start)
         codes = refine_codes(
@@ -176,10 +184,11 @@ class DirectedExplainer(Explainer):
             z1,
             end,
             settings.frames,
+            layers=self._layers,
             common=self.common,
             local=self.local,
         )
-        redrawn = torch.cat(drawn(self.generator, z1, torch.zeros_like(levels.z2[:, 0])))
+        redrawn = torch.cat(drawn(self.generator, z1, torch.zeros_like(z1)))
         answers, of_images, of_redrawn = (
             evaluate(lambda part: self.classifier(part)[:, self.target], asked)
             for asked in (levels.frames, images, redrawn)
@@ -217,13 +226,11 @@ class DirectedExplainer(Explainer):
             evidence_of(self.classifier, self.target),
             z1,
             goal,
-            self.generator.direction,
+            self.generator.direction.repeat(self._layers),
+            layers=self._layers,
             common=self.common,
             local=self.local,
         )
-
-    def _moved(self, z1: Tensor, z2: Tensor) -> Tensor:
-        return z1 + z2.repeat(1, self._layers)
 
     def _check_target(self, target: int | str | None) -> None:
         if target is None:
@@ -245,7 +252,7 @@ def _manifest(style: StyleBundle, direction: FittedDirection, layers: int) -> Ma
         name=f"{drawn.name}, direction {fitted.name}",
         method="stylegan",
         target=fitted.target,
-        network=NetworkSettings(structure_code=layers * code, pathology_code=code),
+        network=NetworkSettings(structure_code=layers * code, pathology_code=layers * code),
         classifier=fitted.classifier,
         oracle=fitted.oracle,
         thresholds=Thresholds(

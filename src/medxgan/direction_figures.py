@@ -15,7 +15,10 @@ from medxgan.explain.scores import Score, evaluate, probability
 from medxgan.explain.steering import Goal, answer_of, drawn, find_moves
 from medxgan.inversion import root_mean_square
 from medxgan.networks.directed import DirectedGenerator
+from medxgan.networks.stylegan import for_all_layers
+from medxgan.networks.stylegan_statistics import CodeStatistics
 from medxgan.style_bundle import StyleBundle
+from medxgan.style_inversion import REFINED, refine_codes
 
 RANDOM_DIRECTIONS = 100
 QUANTILE = 0.99
@@ -96,11 +99,14 @@ def measure_ends(
 ) -> dict[str, Any]:
     """How far drawn images are from the other side, and how many get there.
 
-    ``count`` of them are moved. For the others it is told from how far these had to go for the
+    ``count`` of them are moved: along the direction alone, and by both ways of ``find_moves``, all
+    layers together. For the others it is told from how far these had to go for the
     evidence that they gained.
     """
     asked = held_out[:count]
-    moved = find_moves(network, evidence, asked.z1, other_side(asked.positive), direction)
+    goal = other_side(asked.positive)
+    along = find_moves(network, evidence, asked.z1, goal, direction, local=False)
+    moved = find_moves(network, evidence, asked.z1, goal, direction)
     after = answer_of(network, evidence)(asked.z1, moved.z2)
     lengths = moved.z2.norm(dim=1)
     slope = ((after - asked.evidence).abs() / lengths)[lengths > 0].median()
@@ -108,7 +114,7 @@ def measure_ends(
     longest = torch.quantile(torch.cat([lengths, needed[needed.isfinite()]]), QUANTILE)
     down, up = (after < 0)[asked.positive], (after >= 0)[~asked.positive]
     return {
-        "reached_along": float((moved.reached & ~moved.locally).float().mean()),
+        "reached_along": float(along.reached.float().mean()),
         "reached": float(moved.reached.float().mean()),
         "flipped_down": float(down.float().mean()) if len(down) else None,
         "flipped_up": float(up.float().mean()) if len(up) else None,
@@ -126,14 +132,22 @@ def measure_redrawn(
     target: int,
     asked: Samples,
 ) -> dict[str, Any]:
-    """How far the model's answers on drawn images and on their reconstructions are apart."""
-    encoder = bundle.encoder.to(asked.z1.device)
+    """How far the model's answers on drawn images and on their reconstructions are apart.
+
+    Reconstructed as explanations do it: from the encoder's w by optimisation in W+.
+    """
+    device = asked.z1.device
+    encoder, generator = bundle.encoder.to(device), network.generator
+    statistics = CodeStatistics(
+        bundle.statistics.mean.to(device), bundle.statistics.covariance.to(device)
+    )
     score = probability(classifier, target)
     before, after = [], []
     for images in drawn(network, asked.z1, torch.zeros_like(asked.z1)):
-        z1 = network.places(encoder(images))
+        start = for_all_layers(encoder(images), generator.layers)
+        codes = refine_codes(generator, images, start, REFINED, statistics=statistics)
         before.append(evaluate(score, images))
-        after.append(evaluate(score, network(z1, torch.zeros_like(asked.z1[: len(z1)]))))
+        after.append(evaluate(score, generator(codes)))
     scores, again = torch.cat(before), torch.cat(after)
     gap = torch.quantile((scores - again).abs(), QUANTILE)
     return {

@@ -61,7 +61,8 @@ class Explainer:
         target: index of the explained class.
         notes: what every reader of its explanations must know; usually nothing.
         inversion_steps: steps of the published objective in ``encode``, and in ``explain`` where
-            ``refine`` is not given: 0 after an encoder, 5000 from a cold start without one.
+            ``refine`` is not given: 0 after an encoder, 5000 from a cold start without one. See
+            ``DirectedExplainer`` for a style-based generator.
     """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:

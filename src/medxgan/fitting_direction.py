@@ -113,7 +113,7 @@ def fit_direction(
     direction = _choose(network, evidence, weights, metric, held_out[:tried])
     progress(ASKING + WATCHING, "moving drawn images to the other side")
     ends = measure_ends(network, evidence, held_out, moved, direction)
-    redrawn = measure_redrawn(bundle, network, classifier, target, held_out[:moved])
+    redrawn = measure_redrawn(bundle, network, classifier, target, held_out[:tried])
     progress(1.0, "done")
     cpu = torch.device("cpu")
     manifest = DirectionManifest(

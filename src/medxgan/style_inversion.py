@@ -1,4 +1,7 @@
-"""From an image to w by optimisation, from the encoder's start (Karras et al. 2020, section 5)."""
+"""From an image to w or W+ by optimisation, from the encoder's start.
+
+After Karras et al. 2020, section 5, in W; Abdal et al. 2019 in W+.
+"""
 
 import torch
 from torch import Tensor
@@ -8,10 +11,12 @@ from medxgan.errors import ConfigError
 from medxgan.networks.stylegan import StyleGenerator
 from medxgan.networks.stylegan_statistics import CodeStatistics
 
-LEARNING_RATE = 0.02
+LEARNING_RATE = 0.05
+REFINED = 100
+"""Steps from the encoder's start, where nothing else is said."""
 COARSE_SCALES = (2, 4, 8)
 COARSE_WEIGHT = 0.5
-PRIOR_WEIGHT = 0.01
+PRIOR_WEIGHT = 1e-4
 
 
 def refine_codes(

@@ -46,7 +46,7 @@ ExplainedModel = Annotated[
 Refine = Annotated[
     int,
     typer.Option(
-        help="Steps that bring each reconstruction nearer to its image; without an encoder, 5000 "
-        "where this is 0.",
+        help="Steps that bring each reconstruction nearer to its image. Where this is 0: none "
+        "after an encoder, 100 in a style-based generator, 5000 without an encoder.",
     ),
 ]

@@ -110,6 +110,7 @@ def draw_levels(
     end: float,
     frames: int,
     *,
+    layers: int = 1,
     common: bool = True,
     local: bool = True,
 ) -> Levels:
@@ -124,11 +125,12 @@ def draw_levels(
         z1: where the images are.
         end: evidence of the last level.
         frames: number of levels, T, at least 2.
+        layers: that z1 is made of.
         common: see ``find_moves``.
         local: likewise.
     """
-    answer, still = answer_of(generator, evidence), torch.zeros_like(z1[:, : len(generator.mean)])
-    own = answer(z1, still)
+    answer = answer_of(generator, evidence)
+    own = answer(z1, torch.zeros_like(z1))
     first = torch.full_like(own, -end) if end else own
     last = torch.full_like(own, end)
     levels = torch.stack([first.lerp(last, frame / (frames - 1)) for frame in range(frames)], dim=1)
@@ -138,7 +140,8 @@ def draw_levels(
             evidence,
             z1,
             Goal(level, level > own),
-            generator.direction,
+            generator.direction.repeat(layers),
+            layers=layers,
             common=common,
             local=local,
         ).z2

@@ -19,8 +19,10 @@ class ExplainSettings:
 
     Attributes:
         methods: attributions to compute, names of ``medxgan.explain.METHODS``.
-        refine: steps of the published objective after the encoder or the cold start; 0 means the
-            explainer's ``inversion_steps``: none after an encoder, 5000 where there is none.
+        refine: steps of optimisation after the encoder or the cold start, by the published
+            objective or in a style-based generator by ``image_distance``; 0 means the explainer's
+            ``inversion_steps``: none after an encoder, 100 in a style-based generator, 5000 where
+            there is no encoder.
         start: codes come from the ``encoder``, or ``cold`` from the prior (then refine for long);
             a bundle of the published method, without encoder, starts cold in any case.
         frames: of the film, at least 2.

@@ -1,12 +1,13 @@
 """Moving the code of an image until a model's answer is the wanted one.
 
-First along one direction that serves all images. Where the answer is not had there, along
-directions of the image's own: the slope of the evidence at this very code, and how each step
-changes this very image, are measured by finite differences, that is, by asking the model and never
-its gradient. Each step then raises the evidence for the least change of the image.
+There are two ways. One is a direction that serves all images. The other leads along directions of
+the image's own: the slope of the evidence at this very code, and how each step changes this very
+image, are measured by finite differences, that is, by asking the model and never its gradient. Each
+step then raises the evidence for the least change of the image. Of two ways that get there, the
+one that changes the image less is taken.
 
 Everywhere below a code is z1 ``[N, ...]``, where an image is, and z2 ``[N, d]``, how far it is
-moved; see ``DirectedGenerator``.
+moved; see ``DirectedGenerator``. In W+, d is that of all L layers together.
 """
 
 from collections.abc import Callable
@@ -20,16 +21,17 @@ from medxgan.explain.scores import Score, images_at_once
 from medxgan.types import Generator
 
 FARTHEST = 12.0
-"""Longest move along the common direction, in standard deviations of the prior."""
+"""Longest move along the common direction, in standard deviations of the prior, in each layer."""
 LONGEST = 4.0
-"""Longest step along a direction of the image's own, likewise."""
+"""Longest step along a direction of the image's own, in standard deviations, of all layers."""
 STEPS = 8
 """Of these, at most."""
 LEAST_GAIN = 0.05
 """A step that brings the evidence nearer by less is the last one."""
 DOUBLINGS, HALVINGS = 5, 7
-PROBED = 32
-"""Directions that the slope is measured in: the common one, and the axes of greatest variance."""
+PROBED, PROBED_A_LAYER = 32, 16
+"""The slope is measured in this many directions: the common one, and the axes of greatest variance.
+In W+ in the common one, and in so many axes of each layer on its own."""
 PROBE = 0.3
 """Length of a finite difference, in standard deviations."""
 DAMPING = 0.1
@@ -120,19 +122,25 @@ def find_moves(
     goal: Goal,
     direction: Tensor,
     *,
+    layers: int = 1,
     common: bool = True,
     local: bool = True,
 ) -> Moved:
-    """Move codes until their images have the wanted evidence.
+    """Move codes until their images have the wanted evidence, for the least change of each.
+
+    Both ways are tried, where both are allowed: the common direction, and directions of the image's
+    own. Of two that get there, the one that changes the image less is taken (the squared change of
+    its pixels; the common one of two alike); else the one that comes nearer.
 
     Args:
         generator: codes to images.
         evidence: of images ``[M, C, H, W]`` -> ``[M]``.
         z1: where the images are.
         goal: what is wanted of each.
-        direction: that raises the evidence of most images, of length 1, ``[d]``.
-        common: follow this direction?
-        local: take directions of the image's own where that does not get there?
+        direction: that raises the evidence of most images, of length 1 in each layer, ``[d]``.
+        layers: that d is made of; directions of the image's own move each by itself.
+        common: try this direction?
+        local: try directions of the image's own?
     """
     answer = answer_of(generator, evidence)
     z2 = z1.new_zeros(len(z1), len(direction))
@@ -144,13 +152,20 @@ def find_moves(
         z2[rows], missing[rows] = follow(
             answer, z1[rows], z2[rows], along, goal[rows], missing[rows], farthest=FARTHEST
         )
-    rows = _rows(missing > 0)
     if local and len(rows) > 0:
-        own, lacking = steer(generator, evidence, z1[rows], goal[rows], direction)
-        better = lacking < missing[rows]
+        own, lacking = steer(generator, evidence, z1[rows], goal[rows], direction, layers=layers)
+        both = (lacking <= 0) & (missing[rows] <= 0)
+        less = _change(generator, z1[rows], own) < _change(generator, z1[rows], z2[rows])
+        better = torch.where(both, less, lacking < missing[rows])
         rows, own, lacking = rows[better], own[better], lacking[better]
         z2[rows], missing[rows], locally[rows] = own, lacking, True
     return Moved(z2, missing, locally)
+
+
+def _change(generator: Generator, z1: Tensor, z2: Tensor) -> Tensor:
+    """Squared change of each image by its move, ``[N]``."""
+    before, after = (torch.cat(drawn(generator, z1, move)) for move in (0 * z2, z2))
+    return (after - before).square().flatten(1).sum(dim=1)
 
 
 def follow(
@@ -216,6 +231,7 @@ def steer(
     goal: Goal,
     direction: Tensor,
     *,
+    layers: int = 1,
     steps: int = STEPS,
     damping: float = DAMPING,
 ) -> tuple[Tensor, Tensor]:
@@ -228,13 +244,14 @@ def steer(
         goal: what is wanted.
         direction: one of those that are tried, and the one that is taken where the model's answer
             does not change at all near a code, ``[d]``.
+        layers: that d is made of.
         steps: at most.
         damping: see ``least_change``.
 
     Returns:
         z2 ``[N, d]``, and the evidence that is missing there.
     """
-    answer, basis = answer_of(generator, evidence), probing_basis(direction)
+    answer, basis = answer_of(generator, evidence), probing_basis(direction, layers)
     z2 = z1.new_zeros(len(z1), len(direction))
     missing = goal.missing(answer(z1, z2))
     rows = _rows(missing > 0)
@@ -252,14 +269,23 @@ def steer(
     return z2, missing
 
 
-def probing_basis(direction: Tensor, size: int = PROBED) -> Tensor:
-    """Orthonormal directions ``[A, d]``: this one, and the axes of greatest variance with it.
+def probing_basis(direction: Tensor, layers: int = 1) -> Tensor:
+    """Orthonormal directions ``[A, d]``: this one, and with it the axes of greatest variance.
 
-    >>> probing_basis(torch.tensor([0.0, 1.0, 0.0]), 2).abs().tolist()
-    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    The axes are the first ones of each layer; all but the last one, where there are no more than
+    are asked for. Together they span the direction and these axes.
+
+    Args:
+        direction: ``[d]``, coordinates of one layer after another.
+        layers: that d is made of.
+
+    >>> probing_basis(torch.tensor([0.0, 1.0])).abs()
+    tensor([[0., 1.],
+            [1., 0.]])
     """
-    size = min(size, len(direction))
-    axes = torch.eye(len(direction))[: size - 1]
+    width = len(direction) // layers
+    count = min(PROBED - 1 if layers == 1 else PROBED_A_LAYER, width - 1)
+    axes = torch.eye(len(direction)).unflatten(0, (layers, width))[:, :count].flatten(0, 1)
     columns = torch.cat([direction.cpu()[None], axes]).T.double()
     basis: Tensor = torch.linalg.qr(columns).Q.T.to(direction)
     return basis

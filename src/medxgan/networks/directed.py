@@ -12,8 +12,8 @@ class DirectedGenerator(nn.Module):
 
     Codes are coordinates in which those of the prior have mean 0 and covariance I, so that lengths
     and random directions mean the same in all of them: w is ``mean + (z1 + z2) @ axes``. z2 = 0 is
-    one end of a film, z1 + z2 the other. In W+ z1 holds the coordinates of each layer, one after
-    another, and z2 moves all of them alike.
+    one end of a film, z1 + z2 the other. In W+ they hold the coordinates of each of L
+    layers, one after another; a code of one layer is that of all of them.
 
     Args:
         generator: images from w, or from W+.
@@ -43,8 +43,12 @@ class DirectedGenerator(nn.Module):
         self.register_buffer("direction", given)
 
     def forward(self, z1: Tensor, z2: Tensor) -> Tensor:
-        """``[N, d]`` (W+: ``[N, L d]``), ``[N, d]`` -> images ``[N, C, H, W]`` in [-1, 1]."""
-        places = z1.unflatten(1, (-1, len(self.axes))) + z2.unsqueeze(1)
+        """z1, z2, each ``[N, d]`` or in W+ ``[N, L d]`` -> images ``[N, C, H, W]`` in [-1, 1].
+
+        Where one is of all layers alike, ``[N, d]``, and the other is not, it counts in each layer.
+        """
+        width = len(self.axes)
+        places = z1.unflatten(1, (-1, width)) + z2.unflatten(1, (-1, width))
         codes = self.mean + places @ self.axes
         images: Tensor = self.generator(codes.squeeze(1) if codes.shape[1] == 1 else codes)
         return images

@@ -113,8 +113,7 @@ class StyleGenerator(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """w ``[N, d]``, or one for each layer ``[N, L, d]`` -> images ``[N, C, H, W]``."""
-        if codes.ndim == 2:
-            codes = codes.unsqueeze(1).expand(-1, self.layers, -1)
+        codes = for_all_layers(codes, self.layers)
         features = self.start.expand(len(codes), -1, -1, -1)
         features = features.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
@@ -149,6 +148,11 @@ class StyleGenerator(nn.Module):
             return fixed
         side = self._side(layer)
         return torch.randn(len(codes), 1, side, side, device=codes.device)
+
+
+def for_all_layers(codes: Tensor, layers: int) -> Tensor:
+    """w ``[N, d]`` -> ``[N, L, d]``; codes of W+ have that shape already."""
+    return codes if codes.ndim == 3 else codes.unsqueeze(1).expand(-1, layers, -1)
 
 
 def mix_styles(first: Tensor, second: Tensor, first_layers: Tensor, layers: int) -> Tensor:

@@ -17,6 +17,7 @@ from torch.optim import Adam, Optimizer
 
 from medxgan.config import TrainingSettings
 from medxgan.device import autocast
+from medxgan.networks.stylegan import for_all_layers
 from medxgan.networks.stylegan_layers import float32_arithmetic
 from medxgan.training.augment import vary
 from medxgan.training.generated import standard_normal
@@ -32,7 +33,6 @@ from medxgan.training.state import TrainingState
 from medxgan.training.stylegan_generated import (
     Samples,
     StyleNetworks,
-    for_all_layers,
     sample_codes,
 )
 from medxgan.training.stylegan_losses import (

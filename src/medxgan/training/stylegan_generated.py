@@ -63,8 +63,3 @@ def sample_codes(
     first_layers = first_layers.masked_fill(unmixed, generator.layers).to(first.device)
     layers = mix_styles(first, second, first_layers, generator.layers)
     return Samples(first, layers, unmixed.to(first.device))
-
-
-def for_all_layers(codes: Tensor, layers: int) -> Tensor:
-    """w ``[N, d]`` -> ``[N, L, d]``; codes of W+ have that shape already."""
-    return codes if codes.ndim == 3 else codes.unsqueeze(1).expand(-1, layers, -1)

@@ -17,6 +17,7 @@ from medxgan.audit.cohort import Cohort
 from medxgan.audit.document import HEADER, document, region_rows
 from medxgan.audit.recurrence import find_recurrence
 from medxgan.audit.settings import Rule
+from medxgan.audit.trust import judge_trust
 from medxgan.audit.wording import conclusion, legend, sentence, terms
 from medxgan.classifiers import TorchClassifier
 from medxgan.data import Dataset, build_dataset, open_dataset
@@ -362,6 +363,12 @@ class TestTrust:
         assert outcome.trust.images_unlike is unlike
         assert len(conclusion(outcome)) == 1 + inconclusive
 
+    @pytest.mark.parametrize(("untrusted", "few"), [(10, False), (11, True)])
+    def test_a_third_exactly_is_let_pass(self, untrusted, few):
+        bad = Status((Problem("no flip", 1.0, 0.5, "no flip"),))
+        statuses = [bad] * untrusted + [Status()] * (30 - untrusted)
+        assert judge_trust(statuses, limit=1 / 3).few is few
+
     def test_a_bundle_that_has_not_learned_is_not_blamed_on_the_images(self, watching):
         cohort = with_problems(
             make_cohort(scattered_changes()), {"prediction gap": 9, "no flip": 15}
@@ -442,6 +449,12 @@ class TestHints:
         )
         assert found.startswith("No place is touched")
 
+    @pytest.mark.parametrize(("gap", "count"), [(2, 1), (3, 0)])
+    def test_places_meet_across_the_gap_that_does_not_part_a_region(self, watching, gap, count):
+        beside = (CORNER[0], slice(CORNER[1].stop + gap, CORNER[1].stop + gap + 4))
+        outcome = self.compared(watching, ig=CORNER, grad_cam=beside)
+        assert len(outcome.agreements) == count
+
     def test_the_document_holds_them(self, watching):
         outcome = self.compared(watching, ig=CORNER, grad_cam=CORNER)
         (hint,) = document(outcome, make_cohort(scattered_changes()))["hints"]
@@ -458,6 +471,32 @@ class TestHints:
 
     def test_maps_by_the_generator_do_not_count(self, watching):
         outcome = self.compared(watching, ig=CORNER, lig=CORNER, lig_transferred=CORNER)
+        assert outcome.agreements == ()
+
+    def test_places_that_do_not_recur_are_none(self, watching):
+        """48 lesions in turn, six of them in the corner: shown as spread, by both maps."""
+        changes = scattered_changes(48)
+        changes[:6] = changes_at(CORNER, 6)
+        cohort = replace(make_cohort(changes), maps=dict.fromkeys(("ig", "grad-cam"), changes))
+        outcome = judged(watching(ELSEWHERE), cohort, AuditSettings(("ig", "grad-cam")))
+        assert all(found.regions for found in outcome.methods)
+        assert outcome.agreements == ()
+
+    def test_too_few_patients_give_none(self, watching):
+        """Nine maps that agree exactly recur where few pixels are tested, but nine are too few."""
+        changes = changes_at(CORNER, 9)
+        cohort = replace(
+            make_cohort(changes),
+            maps=dict.fromkeys(("ig", "grad-cam"), changes),
+            varied=changes[0] > 0,
+        )
+        outcome = judged(
+            watching(ELSEWHERE),
+            cohort,
+            AuditSettings(("ig", "grad-cam"), rule=Rule(tolerance=0.5)),
+        )
+        assert outcome.judge.regions[0].kind == "recurring"
+        assert outcome.verdict == "too few images"
         assert outcome.agreements == ()
 
     def test_what_most_touch_comes_first(self, watching):

@@ -45,7 +45,7 @@ def test_version_and_help(medxgan):
         (["explian"], "explian"),
         (["train"], "DATA"),
         (["phantom", "x", "--count", "many"], "--count"),
-        (["demo", "--seed", "-1"], "--seed"),
+        (["demo", "--seed", "-1"], "seed must be 0 to 4294967295, got -1"),
     ],
 )
 def test_wrong_usage_exits_with_2(medxgan, arguments, message):

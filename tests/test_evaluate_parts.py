@@ -164,6 +164,13 @@ def test_damaged_identity_is_explained(tmp_path):
         Parts(tmp_path, {"bundle": "a"})
 
 
+def test_parts_of_nobody_knows_what_are_refused(tmp_path):
+    Parts(tmp_path, {"bundle": "a"}).kept("stage", 0, lambda: Part({}))
+    (tmp_path / "parts" / "identity.json").unlink()
+    with pytest.raises(OutputError, match=r"identity\.json cannot be read; remove the folder"):
+        Parts(tmp_path, {"bundle": "b"})
+
+
 def test_folder_that_cannot_be_written_is_explained(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")

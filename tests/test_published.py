@@ -314,6 +314,21 @@ def test_calibration_of_a_method_without_encoder_says_what_it_rests_on(run, data
     assert 1.3 < manifest.thresholds.structure_length < 1.6
 
 
+def test_calibration_without_encoder_says_after_each_tenth_how_far_it_is(
+    data, classifier, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(calibration, "COLD_STEPS", 20)
+    told: list[float] = []
+
+    def monitor(images: int, figures: dict[str, float]) -> None:
+        if "measured" in figures:
+            assert images == 64
+            told.append(figures["measured"])
+
+    train_medxgan(plan(data, classifier, tmp_path / "run"), FABRIC, monitor)
+    assert told == pytest.approx([tenth / 10 for tenth in range(1, 11)])
+
+
 def test_few_images_of_both_answers_where_there_are():
     assert few_of_both(np.arange(100) < 50).tolist() == few_of_both(np.arange(100) >= 50).tolist()
     assert len(few_of_both(np.arange(100) < 50)) == 16

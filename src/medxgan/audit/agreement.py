@@ -12,11 +12,11 @@ from medxgan.metrics.cohort import connected_regions
 def agreed_places(methods: Sequence[MethodAudit]) -> tuple[Agreement, ...]:
     """Where the recurring places of two or more methods without a generator meet.
 
-    Maps differ in grain, so that places meet if they overlap once each has grown by the gap that
-    does not part a region.
+    Maps differ in grain, so that places meet across a gap, too, if it is so narrow that it would
+    not part a region.
 
     Args:
-        methods: what the maps of each show.
+        methods: what the maps of each show; those with too few images say nothing.
 
     Returns:
         The place that most explanations touch first.
@@ -24,7 +24,7 @@ def agreed_places(methods: Sequence[MethodAudit]) -> tuple[Agreement, ...]:
     recurring = [
         (found.method, region)
         for found in methods
-        if not found.generated
+        if not found.generated and found.verdict != "too few images"
         for region in found.regions
         if region.kind != "spread"
     ]

@@ -36,7 +36,7 @@ class Region:
         number: 1 is the most remarkable.
         kind: ``suspicious``: it recurs, and changing it alone flips more answers than the rule
             lets pass. ``recurring``: it recurs, but changing it alone flips few. ``spread``: no
-            finding, no more than differing lesions account for.
+            finding, for differing lesions could account for it.
         pixels: bool ``[H, W]``.
         box: as ``bounding_box`` gives it.
         touched: share of the explanations that touch any of its pixels.

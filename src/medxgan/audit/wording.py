@@ -19,7 +19,7 @@ FLIPS_ALONE = (
 )
 SPREAD = (
     "Not a finding: explanations fall there at least twice as often as an even spread would, but "
-    "no more often than lesions in differing places account for."
+    "not so often that lesions in differing places could not account for it."
 )
 
 
@@ -134,7 +134,8 @@ def sentence(audit: Audit, found: MethodAudit) -> str:
     if found.verdict == "too few images":
         return (
             f"Only {found.patients} explained positive(s) or patients; below {FEWEST} nothing can "
-            "be said of what recurs. Give more images of the class."
+            "be said of what recurs. Give more images of the class; --split all takes those of "
+            "every split."
         )
     if found.verdict == "nothing found":
         return _nothing(found, who, rule, excused=excused)
@@ -196,8 +197,8 @@ def terms(audit: Audit) -> dict[str, str]:
         else " Lesion masks are unknown or ignored, so all that is touched counts."
     )
     return {
-        "trusted": "No check of the explanation failed: its status is OK. Where more than "
-        f"{percent(rule.habit)} are not, they could make up a place by themselves, and the "
+        "trusted": "No check of the explanation failed: its status is OK. As long as no more than "
+        f"{percent(rule.habit)} are not, they cannot make up a place by themselves; with more, the "
         "verdict is inconclusive unless a place is suspicious.",
         "touched": "An explanation touches the strongest pixels that together carry "
         f"{percent(rule.evidence)} of its evidence (absolute values).",

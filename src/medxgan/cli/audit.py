@@ -86,9 +86,10 @@ def audit(
         page = write_audit(found, cohort, explainer, out, data_name=data.resolve().name)
     if quiet:
         return
-    for warning in filter(None, [found.warning]):
-        print(f"Warning: {warning}\n")
-    print(f"{found.verdict.capitalize()}: {' '.join(conclusion(found))}")
+    if found.warning:
+        print(f"Warning: {found.warning}\n")
+    paragraphs = "\n".join(conclusion(found))
+    print(f"{found.verdict.capitalize()}: {paragraphs}")
     for of_method in found.methods:
         print(f"\n{METHODS[of_method.method].title}: {of_method.verdict}")
         print_table(region_rows(of_method), HEADER)

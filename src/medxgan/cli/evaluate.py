@@ -14,6 +14,7 @@ from medxgan.cli.options import (
     ExplainedModel,
     Quiet,
     Refine,
+    Seed,
     Spec,
     Split,
     Weights,
@@ -60,7 +61,7 @@ def evaluate(
         bool, typer.Option("--no-controls", help="Leave out what should come out worse.")
     ] = False,
     refine: Refine = 0,
-    seed: Annotated[int, typer.Option(help="Of all random numbers, at least 0.")] = 12345,
+    seed: Seed = 12345,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -69,7 +70,7 @@ def evaluate(
     from medxgan.console import say_notes
     from medxgan.data.choosing import choose_images
     from medxgan.evaluate import evaluate as measure
-    from medxgan.evaluate.demands import check_numbers, check_seed
+    from medxgan.evaluate.demands import check_numbers
     from medxgan.evaluate.output import caution_of, print_evaluation, write_evaluation
     from medxgan.evaluate.parts import finished_before
     from medxgan.explaining import parse_settings
@@ -79,7 +80,6 @@ def evaluate(
 
     settings = parse_settings(methods, start="encoder", refine=refine)
     check_numbers(codes=codes)
-    check_seed(seed)
     check_writable_folder(out)
     finished = finished_before(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None

@@ -8,7 +8,16 @@ import typer
 INTERRUPTED = 130
 """Exit code after Ctrl-C: what the same command can go on from is kept."""
 
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all random numbers.")]
+
+def _seed(value: int) -> int:
+    from medxgan.errors import ConfigError
+
+    if not 0 <= value < 2**32:
+        raise ConfigError(f"seed must be 0 to {2**32 - 1}, got {value}")
+    return value
+
+
+Seed = Annotated[int, typer.Option(help="Of all random numbers, at least 0.", callback=_seed)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 Weights = Annotated[

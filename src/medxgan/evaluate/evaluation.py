@@ -94,10 +94,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure an explainer on a data set.
 
-    Positives are the images that the classifier calls positive (score at least 0.5); failures
-    among them count as failures. A figure is ``{"value", "low", "high", "n", "n_missing"}``: a mean
-    over images with its 95 % bootstrap interval, patients resampled as a whole. What cannot be
-    computed has the value None and a ``reason``.
+    Positives are the images that the classifier calls positive (score at least 0.5); none is left
+    out for its status. A figure is ``{"value", "low", "high", "n", "n_missing"}``: a mean over
+    images with its 95 % bootstrap interval, patients resampled as a whole. What cannot be computed
+    has the value None and a ``reason``.
 
     Args:
         explainer: from ``medxgan.load``.

@@ -97,7 +97,9 @@ def _check_identity(folder: Path, identity: dict[str, Any]) -> None:
     try:
         before = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        return
+        if not any(folder.glob(f"*{PART_SUFFIX}")):
+            return
+        before = None
     except (OSError, ValueError):
         before = None
     if not isinstance(before, dict):

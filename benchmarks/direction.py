@@ -1,12 +1,13 @@
 """How good is a direction in a style-based generator? Both ways, on samples and on phantoms.
 
-    python benchmarks/direction.py chest-phantom-stylegan --direction NAME --seed 12345 --table
+    python benchmarks/direction.py chest-phantom-stylegan --seed 12345 --table
 
 Measures how much of the model's evidence the direction explains on fresh codes; then moves drawn
 images and encoded phantoms to the other side in four ways: as explanations do (along the direction,
 and where it does not get there, in directions of the image's own), each of the two alone, and in
 random directions as far as explanations go. The model is asked for answers only, so that an ONNX
-model is measured like any other. One JSON object goes to standard output, the rest to standard
+model is measured like any other. Without ``--direction`` every direction of the bundle is measured.
+One JSON object goes to standard output, figures by the name of the direction; the rest to standard
 error.
 """
 
@@ -25,10 +26,12 @@ from torch import Tensor
 import medxgan
 from bundle_quality import KINDS, fresh_phantoms, phantom_kind
 from medxgan.atomic import atomic_file
+from medxgan.bundle import find_bundle
 from medxgan.classifiers import load_classifier
 from medxgan.data import Dataset
 from medxgan.directed_explainer import DirectedExplainer
 from medxgan.direction_figures import draw_samples, evidence_of
+from medxgan.direction_folder import fitted_directions
 from medxgan.errors import ConfigError, DataError, MedxganError
 from medxgan.explain.counterfactual import transfer
 from medxgan.explain.direction import explained_variance, random_directions, separation
@@ -251,7 +254,7 @@ def read_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bundle", metavar="BUNDLE", help="shipped name or folder")
-    parser.add_argument("--direction", help="name or folder; default: the only one")
+    parser.add_argument("--direction", help="name or folder; default: every one")
     parser.add_argument("--classifier", help="the explained one, if the direction does not hold it")
     parser.add_argument("--kind", choices=KINDS, help="of phantoms; default: the bundle's")
     parser.add_argument("--count", type=int, default=200, help="phantoms, half of them positive")
@@ -303,11 +306,24 @@ def measure(arguments: argparse.Namespace) -> Figures:
     }
 
 
+def measure_all(arguments: argparse.Namespace) -> dict[str, Figures]:
+    """The named direction, or every one of the bundle: name -> figures."""
+    if arguments.direction is not None:
+        return {arguments.direction: measure(arguments)}
+    names: list[str | None] = [*fitted_directions(find_bundle(arguments.bundle))] or [None]
+    documents = {}
+    for name in names:
+        print(f"direction: {name}", file=sys.stderr, flush=True)
+        one = argparse.Namespace(**vars(arguments) | {"direction": name})
+        documents[str(name)] = measure(one)
+    return documents
+
+
 def main() -> None:
     """Measure, print, and say what went wrong in one sentence."""
     arguments = read_arguments()
     try:
-        document = measure(arguments)
+        document = measure_all(arguments)
         text = json.dumps(document, indent=2, allow_nan=False)
         if arguments.out is not None:
             with atomic_file(arguments.out) as file:
@@ -317,7 +333,8 @@ def main() -> None:
         sys.exit(2)
     print(text)
     if arguments.table:
-        print(table(document), file=sys.stderr)
+        for name, figures in document.items():
+            print(f"{name}\n{table(figures)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from medxgan.bundle import save_bundle
+from medxgan.data import write_phantoms
+from medxgan.data.phantom import make_phantoms
 from test_stylegan_bundle import make_style_bundle
 
 QUICK = ("--samples", 100, "--device", "cpu")
@@ -37,6 +39,14 @@ def bundle(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "tiny"))
 
 
+@pytest.fixture(scope="module")
+def few_phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image that is moved in layers of its own is drawn a thousand times."""
+    path = tmp_path_factory.mktemp("few") / "phantoms.npz"
+    write_phantoms(make_phantoms("brain", 24, size=32, seed=11), path, "brain", 11)
+    return path
+
+
 @pytest.fixture
 def function_file(tmp_path: Path) -> Path:
     (tmp_path / "model.py").write_text(FUNCTION.format(level=0.5))
@@ -45,7 +55,7 @@ def function_file(tmp_path: Path) -> Path:
 
 
 def test_a_direction_is_fitted_listed_used_and_measured(
-    medxgan, bundle, classifier_file, phantom_archive, tmp_path
+    medxgan, bundle, classifier_file, few_phantoms, tmp_path
 ):
     out = medxgan("fit-direction", bundle, "--classifier", classifier_file, *QUICK)
     assert out.code == 0, out.err
@@ -61,7 +71,7 @@ def test_a_direction_is_fitted_listed_used_and_measured(
 
     images = ("--split", "test", "--quiet", "--device", "cpu")
     explained = medxgan(
-        "explain", bundle, phantom_archive, *images, "--out", tmp_path / "out", "--frames", 3,
+        "explain", bundle, few_phantoms, *images, "--out", tmp_path / "out", "--frames", 3,
         "--methods", "difference,ig", "--to", 0.9, "--refine", 2,
     )  # fmt: skip
     assert explained.code == 0, explained.err
@@ -73,7 +83,7 @@ def test_a_direction_is_fitted_listed_used_and_measured(
 
 
 def test_several_directions_serve_one_generator(
-    medxgan, bundle, classifier_file, function_file, phantom_archive, tmp_path
+    medxgan, bundle, classifier_file, function_file, few_phantoms, tmp_path
 ):
     assert medxgan("fit-direction", bundle, "--classifier", classifier_file, *QUICK).code == 0
     other = medxgan(
@@ -83,7 +93,7 @@ def test_several_directions_serve_one_generator(
     assert sorted(path.name for path in (bundle / "directions").iterdir()) == sorted(
         [classifier_file.stem, "model-dark"]
     )
-    command = ("explain", bundle, phantom_archive, "--out", tmp_path / "out", "--quiet")
+    command = ("explain", bundle, few_phantoms, "--out", tmp_path / "out", "--quiet")
     command += ("--split", "test", "--frames", 2, "--methods", "difference,ig", "--device", "cpu")
     command += ("--refine", 2)
     refused = medxgan(*command)
@@ -163,9 +173,9 @@ def test_the_same_name_for_another_class_is_refused(medxgan, bundle, classifier_
 
 
 def test_a_series_needs_a_direction_and_a_probability(
-    medxgan, bundle, tiny_bundle, classifier_file, phantom_archive, tmp_path
+    medxgan, bundle, tiny_bundle, classifier_file, few_phantoms, tmp_path
 ):
-    command = (phantom_archive, "--out", tmp_path / "out", "--quiet")
+    command = (few_phantoms, "--out", tmp_path / "out", "--quiet")
     out = medxgan("explain", tiny_bundle, *command, "--to", 0.9)
     assert out.code == 2 and "leave out --to" in out.err
     medxgan("fit-direction", bundle, "--classifier", classifier_file, *QUICK)

@@ -92,6 +92,13 @@ def test_random_directions_go_as_far_as_explanations(benchmark, bundle):
             assert (end - one.reconstruction).abs().max() < 1e-4
 
 
+def test_every_direction_is_measured_where_none_is_named(benchmark, bundle, monkeypatch):
+    monkeypatch.setattr(benchmark, "measure", lambda chosen: {"of": chosen.direction})
+    monkeypatch.setattr(benchmark, "fitted_directions", lambda folder: ["a", "b"])
+    assert benchmark.measure_all(arguments(bundle)) == {"a": {"of": "a"}, "b": {"of": "b"}}
+    assert benchmark.measure_all(arguments(bundle, direction="b")) == {"b": {"of": "b"}}
+
+
 def test_what_has_no_direction_is_refused(benchmark, bundle, tiny_bundle):
     with pytest.raises(ConfigError, match="has no style-based generator, and so no direction"):
         benchmark.measure(arguments(tiny_bundle))

@@ -20,7 +20,6 @@ from medxgan.explainer import IMAGES_AT_ONCE, Explainer
 from medxgan.fitting_direction import directed
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.networks.stylegan import for_all_layers
-from medxgan.networks.stylegan_statistics import CodeStatistics
 from medxgan.style_bundle import StyleBundle
 from medxgan.style_inversion import REFINED, refine_codes
 from medxgan.types import Latent
@@ -71,9 +70,7 @@ class DirectedExplainer(Explainer):
         self.fitted = direction
         self.common = self.local = True
         self._style_encoder = style.encoder.to(device)
-        self._statistics = CodeStatistics(
-            style.statistics.mean.to(device), style.statistics.covariance.to(device)
-        )
+        self._statistics = style.statistics.to(device)
         self._layers = layers
 
     @property

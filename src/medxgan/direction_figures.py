@@ -16,7 +16,6 @@ from medxgan.explain.steering import Goal, answer_of, drawn, find_moves
 from medxgan.inversion import root_mean_square
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.networks.stylegan import for_all_layers
-from medxgan.networks.stylegan_statistics import CodeStatistics
 from medxgan.style_bundle import StyleBundle
 from medxgan.style_inversion import REFINED, refine_codes
 
@@ -138,9 +137,7 @@ def measure_redrawn(
     """
     device = asked.z1.device
     encoder, generator = bundle.encoder.to(device), network.generator
-    statistics = CodeStatistics(
-        bundle.statistics.mean.to(device), bundle.statistics.covariance.to(device)
-    )
+    statistics = bundle.statistics.to(device)
     score = probability(classifier, target)
     before, after = [], []
     for images in drawn(network, asked.z1, torch.zeros_like(asked.z1)):

@@ -23,6 +23,10 @@ class CodeStatistics:
     mean: Tensor
     covariance: Tensor
 
+    def to(self, device: torch.device) -> "CodeStatistics":
+        """The same on another device."""
+        return CodeStatistics(self.mean.to(device), self.covariance.to(device))
+
     def whitening(self) -> Tensor:
         """Matrix ``[d, d]``: ``(w - mean) @ matrix`` has covariance I for mapped codes w."""
         variances, directions = torch.linalg.eigh(self.covariance.double())

@@ -64,7 +64,7 @@ def measure_style(
     """
     rows = np.arange(len(images))
     refined_rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), REFINED_IMAGES)).astype(int)]
-    near = CodeStatistics(statistics.mean.to(device), statistics.covariance.to(device))
+    near = statistics.to(device)
 
     def refined(pixels: Tensor) -> Tensor:
         start = for_all_layers(encoder(pixels), generator.layers)

@@ -243,7 +243,7 @@ def test_images_are_refined_where_nothing_else_is_said(images):
         explainer._style_encoder.inverse *= 0.5
     usual, said, few = (
         explainer.explain(images[0], methods=("difference",), refine=steps)
-        for steps in (0, REFINED, 1)
+        for steps in (None, REFINED, 1)
     )
     assert torch.equal(usual.reconstruction, said.reconstruction)
     assert not torch.allclose(usual.reconstruction, few.reconstruction, atol=1e-3)

@@ -46,10 +46,12 @@ from medxgan.types import ClassifierSpec
 __all__ = [
     "Bundle",
     "ClassifierRecord",
+    "DrawingPart",
     "Manifest",
     "Thresholds",
     "find_bundle",
     "load_bundle",
+    "load_drawing_part",
     "read_manifest",
     "record_classifier",
     "save_bundle",
@@ -148,6 +150,14 @@ class Bundle(NamedTuple):
     encoder: Encoder | None
     classifier: TorchClassifier
     oracle: TorchClassifier | None
+
+
+class DrawingPart(NamedTuple):
+    """What of a bundle draws: its manifest, generator and encoder, without the classifiers."""
+
+    manifest: Manifest
+    generator: TwoCodeGenerator | PublishedGenerator
+    encoder: Encoder | None
 
 
 def save_bundle(folder: Path, bundle: Bundle | StyleBundle) -> None:
@@ -255,14 +265,7 @@ def load_bundle(folder: Path, classifier: TorchClassifier | None = None) -> Bund
     tensors = read_tensors(folder / WEIGHTS_NAME)
     if isinstance(manifest, StyleManifest):
         return load_style_bundle(manifest, tensors, folder)
-    spec = manifest.spec
-    kind = PublishedGenerator if manifest.method == "published" else TwoCodeGenerator
-    generator = kind(spec.size, spec.channels, manifest.network)
-    fill(generator, tensors, "generator", folder)
-    encoder = None
-    if manifest.method == "medxgan":
-        encoder = Encoder(spec.size, spec.channels, manifest.network)
-        fill(encoder, tensors, "encoder", folder)
+    _, generator, encoder = _drawing_part(manifest, tensors, folder)
     if classifier is None:
         classifier = restore_classifier(manifest.classifier, tensors, "classifier", folder)
     else:
@@ -278,3 +281,30 @@ def load_bundle(folder: Path, classifier: TorchClassifier | None = None) -> Bund
     if manifest.oracle is not None and manifest.oracle.included:
         oracle = restore_classifier(manifest.oracle, tensors, "oracle", folder)
     return Bundle(manifest, generator, encoder, classifier, oracle)
+
+
+def load_drawing_part(folder: Path) -> DrawingPart:
+    """Load generator and encoder alone, whether or not the classifier is there.
+
+    Raises:
+        BundleError: files are damaged or newer, or the bundle is one of the method ``stylegan``.
+    """
+    manifest = read_manifest(folder)
+    if isinstance(manifest, StyleManifest):
+        raise BundleError(
+            f"{folder} is a bundle of the method stylegan, which has another generator; give one "
+            "of medXGAN"
+        )
+    return _drawing_part(manifest, read_tensors(folder / WEIGHTS_NAME), folder)
+
+
+def _drawing_part(manifest: Manifest, tensors: dict[str, Tensor], folder: Path) -> DrawingPart:
+    spec = manifest.spec
+    kind = PublishedGenerator if manifest.method == "published" else TwoCodeGenerator
+    generator = kind(spec.size, spec.channels, manifest.network)
+    fill(generator, tensors, "generator", folder)
+    encoder = None
+    if manifest.method == "medxgan":
+        encoder = Encoder(spec.size, spec.channels, manifest.network)
+        fill(encoder, tensors, "encoder", folder)
+    return DrawingPart(manifest, generator, encoder)

@@ -19,9 +19,8 @@ from medxgan.explain.traversal import FRAMES
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer
 from medxgan.fitting_direction import directed
 from medxgan.networks.directed import DirectedGenerator
-from medxgan.networks.stylegan import for_all_layers
 from medxgan.style_bundle import StyleBundle
-from medxgan.style_inversion import REFINED, refine_codes
+from medxgan.style_inversion import REFINED, place_images
 from medxgan.types import Latent
 
 FIGURES_OF_DRAWN = {
@@ -123,16 +122,14 @@ class DirectedExplainer(Explainer):
         The encoder's w, or the mean of the prior, is where optimisation starts; each layer's is
         moved on its own.
         """
-        with torch.no_grad():
-            start = for_all_layers(self._style_encoder(images), self._layers)
-        if settings.start == "cold":
-            start = self._statistics.mean.expand_as(start)
-        codes = refine_codes(
+        steps = self.inversion_steps if settings.refine is None else settings.refine
+        codes = place_images(
             self.generator.generator,
+            self._style_encoder,
+            self._statistics,
             images,
-            start,
-            settings.refine or self.inversion_steps,
-            statistics=self._statistics,
+            steps=steps,
+            cold=settings.start == "cold",
         )
         return self.generator.places(codes)
 

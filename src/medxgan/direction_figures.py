@@ -15,9 +15,8 @@ from medxgan.explain.scores import Score, evaluate, probability
 from medxgan.explain.steering import Goal, answer_of, drawn, find_moves
 from medxgan.inversion import root_mean_square
 from medxgan.networks.directed import DirectedGenerator
-from medxgan.networks.stylegan import for_all_layers
 from medxgan.style_bundle import StyleBundle
-from medxgan.style_inversion import REFINED, refine_codes
+from medxgan.style_inversion import place_images
 
 RANDOM_DIRECTIONS = 100
 QUANTILE = 0.99
@@ -141,8 +140,7 @@ def measure_redrawn(
     score = probability(classifier, target)
     before, after = [], []
     for images in drawn(network, asked.z1, torch.zeros_like(asked.z1)):
-        start = for_all_layers(encoder(images), generator.layers)
-        codes = refine_codes(generator, images, start, REFINED, statistics=statistics)
+        codes = place_images(generator, encoder, statistics, images)
         before.append(evaluate(score, images))
         after.append(evaluate(score, generator(codes)))
     scores, again = torch.cat(before), torch.cat(after)

@@ -223,7 +223,7 @@ class Explainer:
             start = cold_start(images, positive, sizes, settings.seed)
         else:
             start = encode(self._encoder, images, positive)
-        steps = settings.refine or self.inversion_steps
+        steps = self.inversion_steps if settings.refine is None else settings.refine
         return refine(self.generator, self.classifier, self.target, images, start, steps, momentum)
 
     def _explain_batch(

@@ -29,7 +29,7 @@ FIGURES_SHOWN = {
 """Of the figures measured at the end of training, those that say how far to trust a report."""
 
 
-def parse_settings(methods: str | None, *, start: str, **settings: int) -> ExplainSettings:
+def parse_settings(methods: str | None, *, start: str, **settings: int | None) -> ExplainSettings:
     """Settings as the command line has them.
 
     Args:

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from medxgan.errors import ConfigError
-from medxgan.networks.stylegan import StyleGenerator
+from medxgan.networks.stylegan import StyleGenerator, for_all_layers
+from medxgan.networks.stylegan_encoder import StyleEncoder
 from medxgan.networks.stylegan_statistics import CodeStatistics
 
 LEARNING_RATE = 0.05
@@ -17,6 +18,35 @@ REFINED = 100
 COARSE_SCALES = (2, 4, 8)
 COARSE_WEIGHT = 0.5
 PRIOR_WEIGHT = 1e-4
+
+
+def place_images(
+    generator: StyleGenerator,
+    encoder: StyleEncoder,
+    statistics: CodeStatistics,
+    images: Tensor,
+    *,
+    steps: int = REFINED,
+    cold: bool = False,
+) -> Tensor:
+    """Where images are in W+: the encoder's w, and from there each layer's on its own.
+
+    Args:
+        generator: of the bundle.
+        encoder: likewise.
+        statistics: of w, on the device of ``images``.
+        images: ``[N, C, H, W]`` in [-1, 1].
+        steps: of ``refine_codes``.
+        cold: start from the mean of w instead of the encoder's.
+
+    Returns:
+        Codes ``[N, L, d]``.
+    """
+    with torch.no_grad():
+        start = for_all_layers(encoder(images), generator.layers)
+    if cold:
+        start = statistics.mean.expand_as(start)
+    return refine_codes(generator, images, start, steps, statistics=statistics)
 
 
 def refine_codes(

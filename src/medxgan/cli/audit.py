@@ -49,7 +49,7 @@ def audit(
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
-    refine: Refine = 0,
+    refine: Refine = None,
     seed: Seed = 12345,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -75,7 +75,8 @@ def audit(
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
-    explainer.inversion_steps = refine or explainer.inversion_steps
+    if refine is not None:
+        explainer.inversion_steps = refine
     with busy(f"Reading {data}", quiet=quiet):
         opened = explainer.open_dataset(data)
     images, _ = choose_images(opened, split, labelled=False)

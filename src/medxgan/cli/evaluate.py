@@ -60,7 +60,7 @@ def evaluate(
     no_controls: Annotated[
         bool, typer.Option("--no-controls", help="Leave out what should come out worse.")
     ] = False,
-    refine: Refine = 0,
+    refine: Refine = None,
     seed: Seed = 12345,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -85,7 +85,8 @@ def evaluate(
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     judge = load_classifier(oracle) if oracle is not None else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
-    explainer.inversion_steps = refine or explainer.inversion_steps
+    if refine is not None:
+        explainer.inversion_steps = refine
     with busy(f"Reading {data}", quiet=quiet):
         opened = explainer.open_dataset(data)
     images, chosen_split = choose_images(opened, split, labelled=True)
@@ -116,7 +117,6 @@ def evaluate(
                 settings={
                     "data": data.resolve().name,
                     "split": chosen_split,
-                    "refine steps": refine,
                 },
             )
     except KeyboardInterrupt:

@@ -37,7 +37,7 @@ def explain(
             "lig-published, ig, grad-cam, occlusion; all but the last by default."
         ),
     ] = None,
-    refine: Refine = 0,
+    refine: Refine = None,
     start: Annotated[
         str, typer.Option(help="encoder, or cold (then refine for long).")
     ] = "encoder",

@@ -53,9 +53,9 @@ ExplainedModel = Annotated[
     str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
 ]
 Refine = Annotated[
-    int,
+    int | None,
     typer.Option(
-        help="Steps that bring each reconstruction nearer to its image. Where this is 0: none "
-        "after an encoder, 100 in a style-based generator, 5000 without an encoder.",
+        help="Steps that bring each reconstruction nearer to its image; if left out, 0 after an "
+        "encoder, 100 in a style-based generator, 5000 without an encoder.",
     ),
 ]

@@ -21,6 +21,7 @@ from medxgan.cli.options import (
 if TYPE_CHECKING:
     from medxgan.classifiers import TorchClassifier
     from medxgan.config import TrainingSettings
+    from medxgan.training.train import Trained
 
 PRESET_OF_METHOD = {"medxgan": "small", "stylegan": "stylegan"}
 
@@ -63,6 +64,14 @@ def train(
         Path | None,
         typer.Option(help="An independent classifier, kept in the bundle to judge explanations."),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start-from",
+            help="Begin with the weights of this bundle: for a further class of a model, or a "
+            "model of like images. The networks get its sizes.",
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(help="stylegan: bring images to this size, pixels: 32, 64, 128 or 256."),
@@ -77,16 +86,16 @@ def train(
     """Train medXGAN against a classifier, or a StyleGAN on images; Ctrl-C can be resumed."""
     from functools import partial
 
+    from medxgan.bundle import find_bundle, load_drawing_part
     from medxgan.classifiers import load_classifier
     from medxgan.config import load_settings
-    from medxgan.console import figure_rows, print_table, say_notes
+    from medxgan.console import say_notes
     from medxgan.data import open_dataset
     from medxgan.device import choose_device
     from medxgan.errors import ConfigError, nearest
     from medxgan.launching import is_helper_process, launch_fabric
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, progress, training_monitor
-    from medxgan.quality import poorness
     from medxgan.training.stylegan_train import StylePlan, train_stylegan
     from medxgan.training.train import Plan, train_medxgan
 
@@ -101,10 +110,14 @@ def train(
         "--weights": weights,
         "--spec": spec,
         "--oracle": oracle,
+        "--start-from": start,
     }
     _check_options(method, of_classifier, size)
     settings = load_settings(preset or PRESET_OF_METHOD[method], config, overrides)
     _check_method(method, settings)
+    begun = load_drawing_part(find_bundle(start)) if start is not None else None
+    if begun is not None:
+        settings = settings.model_copy(update={"network": begun.manifest.network})
     choose_device(device)
     check_writable_folder(out)
     model = _model(classifier, weights, spec, threshold) if classifier is not None else None
@@ -129,16 +142,27 @@ def train(
             data_licence=licence,
             data_name=name,
             resume=resume,
+            start=begun,
         )
         run = partial(train_medxgan, plan)
     fabric = launch_fabric(device, processes)
     with progress("Training", settings.run.images, "images", quiet=quiet) as report:
         trained = run(fabric, training_monitor(report))
+    _say_end(trained, out, quiet=quiet)
+    if not trained.finished:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _say_end(trained: "Trained", out: Path, *, quiet: bool) -> None:
+    """How far the run came, and how good the bundle is; what is poor is said even if quiet."""
+    from medxgan.console import figure_rows, print_table, say_notes
+    from medxgan.quality import poorness
+
     if not trained.finished:
         if not quiet:
             print(f"Stopped after {trained.images} images; checkpoint written to {out}.")
             print("Run the same command with --resume to go on.")
-        raise typer.Exit(INTERRUPTED)
+        return
     if not quiet:
         print("On held-out images:")
         print_table(figure_rows(trained.figures))

@@ -20,9 +20,9 @@ class ExplainSettings:
     Attributes:
         methods: attributions to compute, names of ``medxgan.explain.METHODS``.
         refine: steps of optimisation after the encoder or the cold start, by the published
-            objective or in a style-based generator by ``image_distance``; 0 means the explainer's
-            ``inversion_steps``: none after an encoder, 100 in a style-based generator, 5000 where
-            there is no encoder.
+            objective, or by ``image_distance`` in a style-based generator; None means the
+            explainer's ``inversion_steps``: 0 after an encoder, 100 in a style-based generator,
+            5000 where there is no encoder.
         start: codes come from the ``encoder``, or ``cold`` from the prior (then refine for long);
             a bundle of the published method, without encoder, starts cold in any case.
         frames: of the film, at least 2.
@@ -31,7 +31,7 @@ class ExplainSettings:
     """
 
     methods: tuple[str, ...] = DEFAULT_METHODS
-    refine: int = 0
+    refine: int | None = None
     start: Start = "encoder"
     frames: int = FRAMES
     steps: int = STEPS
@@ -48,7 +48,7 @@ class ExplainSettings:
             ("frames", self.frames, 2),
             ("steps", self.steps, 1),
         ):
-            if value < least:
+            if value is not None and value < least:
                 raise ConfigError(f"{name} must be at least {least}, got {value}")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medxgan.metrics.similarity import mse, ssim
-from medxgan.networks.stylegan import StyleGenerator, for_all_layers
+from medxgan.networks.stylegan import StyleGenerator
 from medxgan.networks.stylegan_encoder import StyleEncoder
 from medxgan.networks.stylegan_statistics import CodeStatistics
 from medxgan.style_bundle import StyleThresholds
-from medxgan.style_inversion import REFINED, refine_codes
+from medxgan.style_inversion import place_images
 from medxgan.training.source import Images
 from medxgan.training.stylegan_losses import code_distance
 
@@ -66,9 +67,7 @@ def measure_style(
     refined_rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), REFINED_IMAGES)).astype(int)]
     near = statistics.to(device)
 
-    def refined(pixels: Tensor) -> Tensor:
-        start = for_all_layers(encoder(pixels), generator.layers)
-        return refine_codes(generator, pixels, start, REFINED, statistics=near)
+    refined = partial(place_images, generator, encoder, near)
 
     def measured(chosen: NDArray[np.int64], find: Callable[[Tensor], Tensor]) -> Redrawn:
         columns: list[tuple[Tensor, ...]] = []

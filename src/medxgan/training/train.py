@@ -12,7 +12,14 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
-from medxgan.bundle import MANIFEST_NAME, Bundle, Manifest, record_classifier, save_bundle
+from medxgan.bundle import (
+    MANIFEST_NAME,
+    Bundle,
+    DrawingPart,
+    Manifest,
+    record_classifier,
+    save_bundle,
+)
 from medxgan.classifiers import KINDS, TorchClassifier
 from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
@@ -27,6 +34,7 @@ from medxgan.training.medxgan import MedxganRecipe
 from medxgan.training.order import BalancedOrder
 from medxgan.training.published import PublishedNetworks, PublishedRecipe
 from medxgan.training.source import VariedImages, check_both_answers, predictions
+from medxgan.training.start import check_start, start_from
 from medxgan.training.state import CHECKPOINT_NAME
 from medxgan.version import __version__
 
@@ -55,6 +63,8 @@ class Plan:
         data_name: kept in the bundle.
         resume: continue the run in ``folder``.
         stop_after: stop early after so many images.
+        start: a bundle whose weights generator and encoder begin with, instead of random ones: for
+            a further class of a model, or another model of like images.
     """
 
     data: Dataset
@@ -68,6 +78,7 @@ class Plan:
     data_name: str = "unnamed"
     resume: bool = False
     stop_after: int | None = None
+    start: DrawingPart | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,8 @@ def train_medxgan(plan: Plan, fabric: Fabric, monitor: Monitor) -> Trained:
             train.images(_examples(positive)),
             fabric.device,
         )
+    if plan.start is not None:
+        start_from(plan.start, recipe.networks)
     order = BalancedOrder(
         positive,
         batch_size=batch,
@@ -162,6 +175,8 @@ def _check(plan: Plan) -> None:
             f"the classifier takes images of {spec.size} pixels and {spec.channels} channel(s), "
             f"the data set has {plan.data.size} and {plan.data.channels}; open it with that size"
         )
+    if plan.start is not None:
+        check_start(plan.start, plan.settings, spec)
     if plan.settings.run.batch_size % 2:
         raise ConfigError(
             f"run.batch_size must be even (half positive, half negative), got "
@@ -192,6 +207,7 @@ def _identity(plan: Plan, train: Dataset, processes: int) -> dict[str, str]:
         "data set": f"{len(train)} images {digest.hexdigest()}",
         "seed": str(plan.seed),
         "number of processes": str(processes),
+        "weights to start from": plan.start.manifest.name if plan.start is not None else "random",
     }
 
 
@@ -257,6 +273,7 @@ def _write_bundle(
             "preset": plan.settings.preset,
             "settings": plan.settings.chosen(),
             "seed": plan.seed,
+            "started_from": plan.start.manifest.name if plan.start is not None else None,
             "data": plan.data_name,
             "training_images": len(train),
             "called_positive": int(positive.sum()),

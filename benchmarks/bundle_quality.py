@@ -8,7 +8,6 @@ healthy twins. One JSON object goes to standard output, everything else to stand
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +17,11 @@ from typing import Any, NamedTuple, get_args
 import torch
 
 import medxgan
-from medxgan.atomic import atomic_file
+from documents import publish
 from medxgan.classifiers import load_classifier
 from medxgan.data import Dataset, build_dataset
 from medxgan.data.phantom import CLASS_NAMES, Kind, make_phantoms
-from medxgan.errors import ConfigError, MedxganError
+from medxgan.errors import ConfigError
 from medxgan.evaluate import evaluate
 from medxgan.explain import METHODS
 from medxgan.explain.settings import DEFAULT_METHODS
@@ -258,20 +257,14 @@ def measure(arguments: argparse.Namespace) -> Metrics:
 
 
 def main() -> None:
-    """Measure, print, and say what went wrong in one sentence."""
+    """Measure and print."""
     arguments = read_arguments()
-    try:
-        metrics = measure(arguments)
-        text = json.dumps(metrics, indent=2, allow_nan=False)
-        if arguments.out is not None:
-            with atomic_file(arguments.out) as file:
-                file.write(text.encode() + b"\n")
-    except MedxganError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    print(text)
-    if arguments.table:
-        print(table(metrics, REAL_LIMITS if arguments.data else PHANTOM_LIMITS), file=sys.stderr)
+    limits = REAL_LIMITS if arguments.data else PHANTOM_LIMITS
+    publish(
+        lambda: measure(arguments),
+        arguments.out,
+        (lambda metrics: table(metrics, limits)) if arguments.table else None,
+    )
 
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ error.
 """
 
 import argparse
-import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,14 +24,14 @@ from torch import Tensor
 
 import medxgan
 from bundle_quality import KINDS, fresh_phantoms, phantom_kind
-from medxgan.atomic import atomic_file
+from documents import publish
 from medxgan.bundle import find_bundle
 from medxgan.classifiers import load_classifier
 from medxgan.data import Dataset
 from medxgan.directed_explainer import DirectedExplainer
 from medxgan.direction_figures import draw_samples, evidence_of
 from medxgan.direction_folder import fitted_directions
-from medxgan.errors import ConfigError, DataError, MedxganError
+from medxgan.errors import ConfigError, DataError
 from medxgan.explain.counterfactual import transfer
 from medxgan.explain.direction import explained_variance, random_directions, separation
 from medxgan.explain.scores import evaluate, probability
@@ -319,22 +318,15 @@ def measure_all(arguments: argparse.Namespace) -> dict[str, Figures]:
     return documents
 
 
+def tables(document: Mapping[str, Figures]) -> str:
+    """A table for each direction, under its name."""
+    return "\n".join(f"{name}\n{table(figures)}" for name, figures in document.items())
+
+
 def main() -> None:
-    """Measure, print, and say what went wrong in one sentence."""
+    """Measure and print."""
     arguments = read_arguments()
-    try:
-        document = measure_all(arguments)
-        text = json.dumps(document, indent=2, allow_nan=False)
-        if arguments.out is not None:
-            with atomic_file(arguments.out) as file:
-                file.write(text.encode() + b"\n")
-    except MedxganError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    print(text)
-    if arguments.table:
-        for name, figures in document.items():
-            print(f"{name}\n{table(figures)}", file=sys.stderr)
+    publish(lambda: measure_all(arguments), arguments.out, tables if arguments.table else None)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from medxgan.cli.options import DataPath, Device, Quiet, Seed, Spec, Target, Weights
+from medxgan.cli.options import (
+    BatchSize,
+    Bf16,
+    DataPath,
+    Device,
+    Epochs,
+    LearningRate,
+    Patience,
+    Quiet,
+    Seed,
+    Spec,
+    Target,
+    Weights,
+)
 
 
 def distill(
@@ -36,16 +49,11 @@ def distill(
     temperature: Annotated[
         float, typer.Option(help="That its answers are softened by while the surrogate learns.")
     ] = 2.0,
-    epochs: Annotated[int, typer.Option(help="Passes over the training images, at most.")] = 30,
-    patience: Annotated[
-        int, typer.Option(help="Epochs, and at least 200 steps, without progress before it stops.")
-    ] = 6,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(help="The highest of the run; what suits the architecture by default."),
-    ] = None,
-    bf16: Annotated[bool, typer.Option(help="bfloat16 convolutions: faster, rounded.")] = True,
+    epochs: Epochs = 30,
+    patience: Patience = 6,
+    batch_size: BatchSize = 64,
+    learning_rate: LearningRate = None,
+    bf16: Bf16 = True,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,

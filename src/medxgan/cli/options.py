@@ -59,3 +59,13 @@ Refine = Annotated[
         "encoder, 100 in a style-based generator, 5000 without an encoder.",
     ),
 ]
+Epochs = Annotated[int, typer.Option(help="Passes over the training images, at most.")]
+Patience = Annotated[
+    int, typer.Option(help="Epochs, and at least 200 steps, without progress before it stops.")
+]
+BatchSize = Annotated[int, typer.Option(help="Images a step.")]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(help="The highest of the run; what suits the architecture by default."),
+]
+Bf16 = Annotated[bool, typer.Option(help="bfloat16 convolutions: faster, rounded.")]

@@ -1,9 +1,9 @@
-"""The tables of docs/benchmarks.md, from the figures that are kept in benchmarks/results.
+"""The tables of docs/benchmarks.md and docs/real-stylegan.md, from what benchmarks/results keeps.
 
     python benchmarks/tables.py            # prints them
-    python benchmarks/tables.py --write    # puts them into the page, between its markers
+    python benchmarks/tables.py --write    # puts them into the pages, between their markers
 
-A table stands in the page between ``<!-- table: NAME -->`` and ``<!-- end -->``; what is there is
+A table stands in a page between ``<!-- table: NAME -->`` and ``<!-- end -->``; what is there is
 replaced, so that no figure is ever copied by hand.
 """
 
@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from direction_tables import explained, fitted, localized
+from markdown_tables import markdown
 from medxgan.report.evaluation_tables import CONTROLS as CONTROL_COLUMNS
 from medxgan.report.evaluation_tables import (
     ONE_DRAW,
@@ -34,29 +36,17 @@ from shortcut import table as shortcut_table
 
 PROJECT = Path(__file__).parent.parent
 RESULTS = PROJECT / "benchmarks" / "results"
-PAGE = PROJECT / "docs" / "benchmarks.md"
+PAGES = [PROJECT / "docs" / name for name in ("benchmarks.md", "real-stylegan.md")]
 MARKED = re.compile(r"<!-- table: (?P<name>\S+) -->\n.*?<!-- end -->", re.DOTALL)
 
 Document = dict[str, Any]
 
 
 class Table(NamedTuple):
-    """A table of the page: the file of its figures, and what makes Markdown of them."""
+    """A table of a page: the file of its figures, and what makes Markdown of them."""
 
     file: str
     draw: Callable[[Document], str]
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown.
-
-    >>> print(markdown(["figure", "value"], [["validity", "1.000"]]))
-    | figure | value |
-    | --- | --- |
-    | validity | 1.000 |
-    """
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def figures(document: Document) -> str:
@@ -142,6 +132,11 @@ TABLES = {
     "shortcut": Table("shortcut.json", shortcut),
     "shortcut-long": Table("shortcut-long.json", shortcut),
 }
+TABLES |= {
+    f"{name}-{part}": Table(f"stylegan-{name}.json", draw)
+    for name in ("lgg", "nih")
+    for part, draw in (("fitted", fitted), ("explained", explained))
+} | {"lgg-localized": Table("stylegan-lgg.json", localized)}
 
 
 def drawn(name: str) -> str:
@@ -163,13 +158,14 @@ def filled(page: str) -> str:
 
 
 def main() -> None:
-    """Print all tables, or write them into the page."""
+    """Print all tables, or write them into the pages."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--write", action="store_true", help=f"into {PAGE.relative_to(PROJECT)}")
+    parser.add_argument("--write", action="store_true", help="into the pages of docs")
     if parser.parse_args().write:
-        PAGE.write_text(filled(PAGE.read_text("utf-8")), encoding="utf-8")
+        for page in PAGES:
+            page.write_text(filled(page.read_text("utf-8")), encoding="utf-8")
         return
     for name in TABLES:
         sys.stdout.write(f"## {name}\n\n{drawn(name)}\n\n")

@@ -118,6 +118,20 @@ def test_samples_of_one_seed_have_one_negative_end(explainer):
     assert not torch.equal(of_yes, explainer.sample_codes(4, positive=True, seed=4)[0])
 
 
+def test_the_prior_is_drawn_as_it_is(explainer):
+    called = torch.tensor([True, False, True])
+    z1, z2 = explainer.prior_codes(called, seed=3)
+    assert z1.shape == z2.shape and not z2.any()
+    assert torch.equal(explainer.prior_codes(~called, seed=3)[0], z1)
+    # They are where the samples of this seed begin: the negative ones are not moved there either.
+    z1, z2 = explainer.prior_codes(torch.ones(16, dtype=torch.bool), seed=3)
+    negative = explainer.classifier(explainer.generator(z1, z2))[:, 1] < 0.5
+    assert 0 < negative.sum() < 16
+    ends = explainer.sample_codes(16, positive=False, seed=3)[0]
+    assert torch.equal(ends[negative], z1[negative])
+    assert not torch.equal(ends[~negative], z1[~negative])
+
+
 def test_places_and_codes_are_one_and_the_same(of_function):
     codes = torch.randn(3, CODE)
     places = of_function.generator.places(codes)

@@ -121,6 +121,14 @@ def test_codes_from_the_prior(explainer):
     assert explainer.generator(z1, z2).shape == (3, 1, 32, 32)
 
 
+def test_images_of_the_prior_are_of_the_classes_that_are_asked_for(explainer):
+    called = torch.tensor([True, False, True])
+    z1, z2 = explainer.sample_codes(3, positive=True, seed=4)
+    same, masked = explainer.prior_codes(called, seed=4)
+    assert torch.equal(same, z1)
+    assert torch.equal(masked[called], z2[called]) and not masked[~called].any()
+
+
 def test_encoder_gives_no_pathology_to_negatives(explainer, images):
     z1, z2 = explainer.encoder(images)
     with torch.no_grad():

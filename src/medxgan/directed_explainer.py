@@ -99,6 +99,11 @@ class DirectedExplainer(Explainer):
             return z1, torch.zeros_like(down)
         return z1, self.sample_pathology(z1)
 
+    def prior_codes(self, positive: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Codes of images as they are drawn: none is moved, whatever it shows."""
+        z1 = self.generator.sample(len(positive), seed).repeat(1, self._layers)
+        return z1, torch.zeros_like(z1)
+
     def sample_pathology(self, z1: Tensor, seed: int = 0) -> Tensor:
         """The moves that make images at z1 positive; each has one, whatever the seed."""
         negative = torch.zeros(len(z1), dtype=torch.bool, device=self.device)

@@ -122,6 +122,20 @@ class Explainer:
         z2 = torch.randn(n, network.pathology_code, generator=random) * float(positive)
         return z1.to(self.device), z2.to(self.device)
 
+    def prior_codes(self, positive: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Codes of images as the prior has them, for comparing these with real ones.
+
+        Args:
+            positive: which of them are to be positive, bool ``[n]``; without effect on a generator
+                that is told no class, such as a style-based one.
+            seed: of the draw.
+
+        Returns:
+            z1 ``[n, d1]`` and z2 ``[n, d2]``.
+        """
+        z1, z2 = self.sample_codes(len(positive), positive=True, seed=seed)
+        return z1, z2 * positive.to(z2)[:, None]
+
     def sample_pathology(self, z1: Tensor, seed: int = 0) -> Tensor:
         """Codes z2 ``[n, d2]`` from the prior that make structures z1 ``[n, d1]`` positive."""
         return self.sample_codes(len(z1), positive=True, seed=seed)[1]

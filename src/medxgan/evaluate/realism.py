@@ -26,8 +26,8 @@ NO_FEATURES = "the classifier has no linear layer whose inputs could serve as fe
 def measure_realism(task: Task, called: NDArray[np.bool_]) -> dict[Place, Summary]:
     """Distance of prior samples from the real images, beside that of real from other real ones.
 
-    As many are drawn as there are images, and as many of them positive as the classifier calls
-    positive. Both sets are halved again and again: with halves of one size on all sides, what a
+    As many are drawn as there are images; of a generator that is told the class, as many positive
+    ones as the classifier calls positive. Both sets are halved again and again: with halves of one size on all sides, what a
     distance owes to the number of images (Bińkowski et al. 2018) is the same in figure and floor.
 
     Args:
@@ -38,8 +38,7 @@ def measure_realism(task: Task, called: NDArray[np.bool_]) -> dict[Place, Summar
         For each figure the mean over the halvings; the interval holds 95 % of them, as in
         half-sampling (McCarthy 1969), images of a patient kept together.
     """
-    z1, z2 = task.explainer.sample_codes(len(called), positive=True, seed=task.seed)
-    z2 = z2 * torch.from_numpy(called).to(z2)[:, None]
+    z1, z2 = task.explainer.prior_codes(torch.from_numpy(called), seed=task.seed)
     measure = partial(_features_of_both, task, z1, z2)
     parts = task.measured("realism", np.arange(len(called)), measure)
     found = joined(part.columns for part in parts)

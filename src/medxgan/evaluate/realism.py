@@ -27,8 +27,9 @@ def measure_realism(task: Task, called: NDArray[np.bool_]) -> dict[Place, Summar
     """Distance of prior samples from the real images, beside that of real from other real ones.
 
     As many are drawn as there are images; of a generator that is told the class, as many positive
-    ones as the classifier calls positive. Both sets are halved again and again: with halves of one size on all sides, what a
-    distance owes to the number of images (Bińkowski et al. 2018) is the same in figure and floor.
+    ones as the classifier calls positive. Both sets are halved again and again: with halves of one
+    size on all sides, what a distance owes to the number of images (Bińkowski et al. 2018) is the
+    same in figure and floor.
 
     Args:
         task: what is measured.

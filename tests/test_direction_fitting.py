@@ -7,13 +7,15 @@ from directed_world import (
     CODE,
     CPU,
     SPEC,
+    brightness,
     fitted,
     linear_bundle,
     patch_black_box,
     patch_module,
 )
 from medxgan.classifiers import BlackBox
-from medxgan.direction_figures import RANDOM_DIRECTIONS, evidence_of, figure_rows
+from medxgan.direction_figures import RANDOM_DIRECTIONS, ends_of, evidence_of, figure_rows
+from medxgan.direction_file import FARTHEST_ENDS
 from medxgan.errors import ClassifierError, ConfigError
 from medxgan.fitting_direction import directed, fit_direction
 
@@ -50,6 +52,30 @@ def test_limits_are_those_of_held_out_samples(found):
     # Evidence is twice the place; sides end at log-odds of 0.05 and 0.95.
     assert 1.4 < manifest.step_length * CODE**0.5 < 1.5 + 4
     assert manifest.fit["called_positive"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_films_end_at_answers_that_the_model_gives(found):
+    # The evidence is so wide here that the farthest ends are within what is drawn...
+    assert found.manifest.ends == FARTHEST_ENDS
+    # ... and those of a narrow one are nearer.
+    evidence = torch.cat([torch.linspace(-1, -0.1, 91), torch.linspace(0, 0.5, 101)])
+    assert ends_of(evidence) == pytest.approx((-0.91, 0.45))
+    assert ends_of(evidence.abs()) == pytest.approx((FARTHEST_ENDS[0], 0.85), abs=0.06)
+    assert ends_of(-1 - evidence.abs())[1] == FARTHEST_ENDS[1]
+
+
+def test_an_unsure_model_is_not_followed_beyond_its_answers():
+    def unsure(images):
+        return 0.1 * brightness(images)
+
+    direction = fitted(BlackBox(unsure, SPEC), samples=1000)
+    low, high = direction.manifest.ends
+    # A tenth of normal places on either side are beyond 1.645.
+    assert low == pytest.approx(-0.329, abs=0.03) and high == pytest.approx(0.329, abs=0.03)
+    assert direction.manifest.fit["reached"] > 0.95
+    assert dict(figure_rows(direction))["Films end at the answers"] == (
+        f"{torch.tensor(low).sigmoid():.2f} and {torch.tensor(high).sigmoid():.2f}"
+    )
 
 
 def test_a_module_and_a_function_have_the_same_direction(found):

@@ -93,7 +93,7 @@ class DirectedExplainer(Explainer):
         """
         z1 = self.generator.sample(n, seed).repeat(1, self._layers)
         everywhere = torch.ones(n, dtype=torch.bool, device=self.device)
-        down = self._move(z1, other_side(everywhere)).z2
+        down = self._move(z1, self._other_side(everywhere)).z2
         z1 = z1 + down
         if not positive:
             return z1, torch.zeros_like(down)
@@ -107,7 +107,7 @@ class DirectedExplainer(Explainer):
     def sample_pathology(self, z1: Tensor, seed: int = 0) -> Tensor:
         """The moves that make images at z1 positive; each has one, whatever the seed."""
         negative = torch.zeros(len(z1), dtype=torch.bool, device=self.device)
-        return self._move(z1, other_side(negative)).z2
+        return self._move(z1, self._other_side(negative)).z2
 
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
         """Codes of images ``[N, C, H, W]``: the negative end, and the move from it to the image.
@@ -118,7 +118,7 @@ class DirectedExplainer(Explainer):
         positive = self._scores(images) >= 0.5
         down = torch.zeros_like(z1)
         if positive.any():
-            down[positive] = self._move(z1[positive], other_side(positive[positive])).z2
+            down[positive] = self._move(z1[positive], self._other_side(positive[positive])).z2
         return Latent(z1 + down, -down)
 
     def locate(self, images: Tensor, settings: ExplainSettings) -> Tensor:
@@ -215,9 +215,13 @@ class DirectedExplainer(Explainer):
         """As of any explainer, but a negative image is moved itself, and has no alternatives."""
         z2 = inverted.z2.clone()
         if not positive.all():
-            z2[~positive] = self._move(inverted.z1[~positive], other_side(positive[~positive])).z2
+            goal = self._other_side(positive[~positive])
+            z2[~positive] = self._move(inverted.z1[~positive], goal).z2
         none = torch.empty(0, self.spec.channels, self.spec.size, self.spec.size)
         return z2, [none] * len(z2), [torch.empty(0)] * len(z2)
+
+    def _other_side(self, positive: Tensor) -> Goal:
+        return other_side(positive, self.fitted.manifest.ends)
 
     def _move(self, z1: Tensor, goal: Goal) -> Moved:
         return find_moves(

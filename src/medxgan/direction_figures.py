@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from medxgan.classifiers import TorchClassifier
-from medxgan.direction_file import FittedDirection
+from medxgan.direction_file import FARTHEST_ENDS, FittedDirection
 from medxgan.explain.direction import explained_variance, random_directions, separation
 from medxgan.explain.scores import Score, evaluate, probability
+from medxgan.explain.series import answers_of
 from medxgan.explain.steering import Goal, answer_of, drawn, find_moves
 from medxgan.inversion import root_mean_square
 from medxgan.networks.directed import DirectedGenerator
@@ -21,8 +22,8 @@ from medxgan.style_inversion import place_images
 RANDOM_DIRECTIONS = 100
 QUANTILE = 0.99
 NARROWEST_GAP, WIDEST_GAP = 0.1, 0.5
-SURE = 0.05
-"""A film ends where the score of the explained class is this, or 1 minus this."""
+SUREST = 0.1
+"""Films end where the model is as sure as of so many of the drawn images that it calls alike."""
 AT_ONCE = 512
 
 
@@ -47,13 +48,38 @@ def evidence_of(classifier: TorchClassifier, target: int) -> Score:
     return lambda images: evaluate(lambda part: classifier.log_odds(part, target), images)
 
 
-def other_side(positive: Tensor) -> Goal:
-    """The far side of the decision: log-odds of ``SURE`` for positives, of 1 minus that for others.
+def other_side(positive: Tensor, ends: tuple[float, float]) -> Goal:
+    """The far side of the decision: the negative end for positives, the positive end for others.
 
-    >>> other_side(torch.tensor([True, False])).wanted.sign().tolist()
-    [-1.0, 1.0]
+    Args:
+        positive: bool ``[N]``.
+        ends: evidence at both.
+
+    >>> other_side(torch.tensor([True, False]), (-2.0, 1.0)).wanted.tolist()
+    [-2.0, 1.0]
     """
-    return Goal(torch.where(positive, 1.0, -1.0) * math.log(SURE / (1 - SURE)), ~positive)
+    negative_end, positive_end = ends
+    return Goal(torch.where(positive, negative_end, positive_end), ~positive)
+
+
+def ends_of(evidence: Tensor) -> tuple[float, float]:
+    """Where films end: at answers that the model gives, and that are no surer than need be.
+
+    The evidence that a tenth of the drawn positives exceed, and a tenth of the negatives undercut;
+    never beyond ``FARTHEST_ENDS``. A model that is never sure of anything would otherwise be
+    followed far out of the prior, to images of nothing.
+
+    Args:
+        evidence: of drawn images, ``[N]``.
+
+    >>> ends_of(torch.tensor([-9.0, -8.0, 1.0, 1.0, 1.0]))
+    (-2.944..., 1.0)
+    """
+    lowest, highest = FARTHEST_ENDS
+    positive = evidence >= 0
+    low = torch.quantile(evidence[~positive], SUREST) if not positive.all() else lowest
+    high = torch.quantile(evidence[positive], 1 - SUREST) if positive.any() else highest
+    return max(lowest, float(low)), min(highest, float(high))
 
 
 def draw_samples(
@@ -93,7 +119,12 @@ def explained(
 
 
 def measure_ends(
-    network: DirectedGenerator, evidence: Score, held_out: Samples, count: int, direction: Tensor
+    network: DirectedGenerator,
+    evidence: Score,
+    held_out: Samples,
+    count: int,
+    direction: Tensor,
+    ends: tuple[float, float],
 ) -> dict[str, Any]:
     """How far drawn images are from the other side, and how many get there.
 
@@ -102,13 +133,13 @@ def measure_ends(
     evidence that they gained.
     """
     asked = held_out[:count]
-    goal = other_side(asked.positive)
+    goal = other_side(asked.positive, ends)
     along = find_moves(network, evidence, asked.z1, goal, direction, local=False)
     moved = find_moves(network, evidence, asked.z1, goal, direction)
     after = answer_of(network, evidence)(asked.z1, moved.z2)
     lengths = moved.z2.norm(dim=1)
     slope = ((after - asked.evidence).abs() / lengths)[lengths > 0].median()
-    needed = other_side(held_out.positive).missing(held_out.evidence).clamp_min(0) / slope
+    needed = other_side(held_out.positive, ends).missing(held_out.evidence).clamp_min(0) / slope
     longest = torch.quantile(torch.cat([lengths, needed[needed.isfinite()]]), QUANTILE)
     down, up = (after < 0)[asked.positive], (after >= 0)[~asked.positive]
     return {
@@ -154,6 +185,8 @@ def measure_redrawn(
 def figure_rows(direction: FittedDirection) -> list[tuple[str, str]]:
     """What was measured, for people."""
     fit = direction.manifest.fit
+    ends = torch.tensor(direction.manifest.ends)
+    low, high = answers_of(ends, direction.manifest.classifier.spec).tolist()
     return [
         ("Variance of the evidence explained, held out", f"{fit['explained']:.3f}"),
         (
@@ -165,6 +198,7 @@ def figure_rows(direction: FittedDirection) -> list[tuple[str, str]]:
         ("Of these, called negative when moved down", _share(fit["flipped_down"])),
         ("The others, called positive when moved up", _share(fit["flipped_up"])),
         ("The direction alone is enough for", f"{fit['reached_along']:.3f}"),
+        ("Films end at the answers", f"{low:.2f} and {high:.2f}"),
     ]
 
 

@@ -5,6 +5,7 @@ JSON beside safetensors. One style-based generator serves many models, a directi
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -32,6 +33,10 @@ VECTORS = ("weights", "direction")
 
 Kind = Literal["linear", "logistic"]
 
+SURE = 0.95
+FARTHEST_ENDS = (-math.log(SURE / (1 - SURE)), math.log(SURE / (1 - SURE)))
+"""Log-odds at which films end at the farthest: the score is then 0.05, or 0.95."""
+
 
 class DirectionManifest(BaseModel):
     """Content of ``direction.json``.
@@ -48,6 +53,7 @@ class DirectionManifest(BaseModel):
             reconstruction, from held-out samples.
         code_length: largest trusted code of an end of a film, root mean square of coordinates.
         step_length: largest trusted move from one end to the other, likewise.
+        ends: evidence at the negative and at the positive end of a film.
         fit: how it was fitted, and what it explains of held-out samples, beside random directions.
         generator_version: version of this program that wrote it.
     """
@@ -64,6 +70,7 @@ class DirectionManifest(BaseModel):
     prediction_gap: float = Field(ge=0)
     code_length: float = Field(ge=0)
     step_length: float = Field(ge=0)
+    ends: tuple[float, float] = FARTHEST_ENDS
     fit: dict[str, Any]
     generator_version: str
 

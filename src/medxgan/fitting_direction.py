@@ -9,6 +9,7 @@ from medxgan.classifiers import TorchClassifier
 from medxgan.direction_figures import (
     Samples,
     draw_samples,
+    ends_of,
     evidence_of,
     explained,
     measure_ends,
@@ -110,9 +111,10 @@ def fit_direction(
     fitted, held_out = asked[:samples], asked[samples:]
     weights = _regress(kind, fitted)
     metric = _mean_metric(network, held_out.z1[:watched], progress)
-    direction = _choose(network, evidence, weights, metric, held_out[:tried])
+    ends = ends_of(asked.evidence)
+    direction = _choose(network, evidence, weights, metric, held_out[:tried], ends)
     progress(ASKING + WATCHING, "moving drawn images to the other side")
-    ends = measure_ends(network, evidence, held_out, moved, direction)
+    reached = measure_ends(network, evidence, held_out, moved, direction, ends)
     redrawn = measure_redrawn(bundle, network, classifier, target, held_out[:tried])
     progress(1.0, "done")
     cpu = torch.device("cpu")
@@ -124,8 +126,9 @@ def fit_direction(
         oracle=None if oracle is None else record_classifier(oracle),
         generator=generator,
         prediction_gap=redrawn.pop("gap"),
-        code_length=ends.pop("code_length"),
-        step_length=ends.pop("step_length"),
+        code_length=reached.pop("code_length"),
+        step_length=reached.pop("step_length"),
+        ends=ends,
         fit={
             "samples": samples,
             "held_out": held,
@@ -133,7 +136,7 @@ def fit_direction(
             "seed": seed,
             **explained(held_out, weights, direction, seed),
             **redrawn,
-            **ends,
+            **reached,
         },
         generator_version=__version__,
     )
@@ -189,12 +192,17 @@ def _mean_metric(network: DirectedGenerator, z1: Tensor, progress: Progress) -> 
 
 
 def _choose(
-    network: DirectedGenerator, evidence: Score, weights: Tensor, metric: Tensor, asked: Samples
+    network: DirectedGenerator,
+    evidence: Score,
+    weights: Tensor,
+    metric: Tensor,
+    asked: Samples,
+    ends: tuple[float, float],
 ) -> Tensor:
     """The direction of least change that still takes images to the other side, of length 1."""
 
     def reached(direction: Tensor) -> float:
-        goal = other_side(asked.positive)
+        goal = other_side(asked.positive, ends)
         moved = find_moves(network, evidence, asked.z1, goal, direction, local=False)
         return float(moved.reached.float().mean())
 

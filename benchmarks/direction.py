@@ -3,8 +3,9 @@
     python benchmarks/direction.py chest-phantom-stylegan --seed 12345 --table
 
 Measures how much of the model's evidence the direction explains on fresh codes; then moves drawn
-images and encoded phantoms to the other side in four ways: as explanations do (along the direction,
-and where it does not get there, in directions of the image's own), each of the two alone, and in
+images and encoded phantoms to the other side in four ways: as explanations do (along the direction
+or in directions of the image's own, whichever changes the image less), along the direction alone,
+in directions of the image's own with a random one in place of the fitted one among them, and in
 random directions as far as explanations go. The model is asked for answers only, so that an ONNX
 model is measured like any other. Without ``--direction`` every direction of the bundle is measured.
 One JSON object goes to standard output, figures by the name of the direction; the rest to standard
@@ -15,7 +16,8 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,16 +53,34 @@ RANDOM = "random directions"
 
 
 class Way(NamedTuple):
-    """How images are moved: along the direction, in directions of their own, or both."""
+    """How images are moved: along the direction, in directions of their own, or both.
+
+    ``fitted``: is the direction the one that was fitted, or a random one?
+    """
 
     common: bool
     local: bool
+    fitted: bool = True
+
+    @contextmanager
+    def of(self, explainer: DirectedExplainer, seed: int) -> Iterator[None]:
+        """Move in this way for the time being."""
+        network = explainer.generator
+        kept = network.direction
+        try:
+            explainer.common, explainer.local = self.common, self.local
+            if not self.fitted:
+                network.direction = random_directions(1, len(kept), seed + 1)[0].to(kept)
+            yield
+        finally:
+            explainer.common = explainer.local = True
+            network.direction = kept
 
 
 WAYS = {
     "explanations": Way(common=True, local=True),
     "direction alone": Way(common=True, local=False),
-    "own directions alone": Way(common=False, local=True),
+    "own, none of them fitted": Way(common=False, local=True, fitted=False),
 }
 
 
@@ -90,8 +110,12 @@ def explained(explainer: DirectedExplainer, count: int, seed: int) -> Figures:
     )
     direction = explainer.generator.direction
     weights = explainer.fitted.weights.to(direction)
-    random = random_directions(100, len(direction), seed).to(direction)
-    chance = [explained_variance(asked.z1, asked.evidence, each) for each in random]
+    # Another stream than that of the drawn codes, which would be the directions themselves.
+    random = random_directions(100, len(direction), seed + 1).to(direction)
+    chance = [
+        max(explained_variance(asked.z1, asked.evidence, sign * each) for sign in (1, -1))
+        for each in random
+    ]
     area = [separation(asked.z1, asked.positive, each) for each in (weights, *random)]
     figures = {
         "n": count,
@@ -160,8 +184,7 @@ def random_change(
         torch.cat([getattr(one.latent, code) for one in explanations]) for code in ("z1", "z2")
     )
     positive = torch.tensor([one.positive for one in explanations])[:, None]
-    random = random_directions(len(z2), z2.shape[1], seed) * z2.norm(dim=1, keepdim=True)
-    moved = random + torch.where(positive, z2, 0)
+    moved = random_moves(z2, seed) + torch.where(positive, z2, 0)
     on_device = (codes.to(explainer.device) for codes in (z1, moved))
     end = torch.cat(drawn(explainer.generator, *on_device)).cpu()
     transferred = transfer(ours.images, ours.start, end)
@@ -170,6 +193,11 @@ def random_change(
         evaluate(score, images.to(explainer.device)).cpu() for images in (end, transferred)
     )
     return ours._replace(end=end, at_end=at_end, transferred=on_image)
+
+
+def random_moves(moves: Tensor, seed: int) -> Tensor:
+    """In a random direction each, as far as moves ``[N, d]`` lead."""
+    return random_directions(*moves.shape, seed + 1) * moves.norm(dim=1, keepdim=True)
 
 
 def measure_change(change: Change) -> Figures:
@@ -192,10 +220,10 @@ def measure_phantoms(explainer: DirectedExplainer, data: Dataset, seed: int) -> 
     """Encoded phantoms moved in every way, positives down and negatives up."""
     document: Figures = {}
     for name, way in WAYS.items():
-        explainer.common, explainer.local = way
         print(f"phantoms: {name}", file=sys.stderr, flush=True)
         started = time.perf_counter()
-        explanations = explain(explainer, data)
+        with way.of(explainer, seed):
+            explanations = explain(explainer, data)
         document[name] = {"seconds_per_image": (time.perf_counter() - started) / len(data)}
         for side, positive in SIDES.items():
             chosen = [one for one in explanations if one.positive == positive]
@@ -208,7 +236,6 @@ def measure_phantoms(explainer: DirectedExplainer, data: Dataset, seed: int) -> 
                 for side, positive in SIDES.items()
                 if (chosen := [one for one in explanations if one.positive == positive])
             }
-    explainer.common = explainer.local = True
     return document
 
 
@@ -290,9 +317,9 @@ def measure(arguments: argparse.Namespace) -> Figures:
         )
     samples: Figures = {}
     for name, way in WAYS.items():
-        explainer.common, explainer.local = way
         print(f"samples: {name}", file=sys.stderr, flush=True)
-        samples[name] = measure_samples(explainer, arguments.samples, arguments.seed)
+        with way.of(explainer, arguments.seed):
+            samples[name] = measure_samples(explainer, arguments.samples, arguments.seed)
     return {
         "bundle": manifest.name,
         "classifier": manifest.classifier.kind,

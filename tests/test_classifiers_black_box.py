@@ -8,6 +8,8 @@ from torch import nn
 import medxgan
 from medxgan.classifiers import BlackBox, load_classifier
 from medxgan.classifiers.black_box import ArrayFunction
+from medxgan.classifiers.fingerprints import same_answers
+from medxgan.classifiers.probes import probe_images, waves
 from medxgan.errors import ClassifierError
 from medxgan.types import ClassifierSpec
 from models import SPEC, linear_module, linear_rows
@@ -201,8 +203,101 @@ def test_the_fingerprint_is_of_the_specification_too():
 
 
 def test_answers_are_kept_of_functions_only():
-    assert len(BlackBox(linear_rows, SPEC).answers) == 16
+    assert len(BlackBox(linear_rows, SPEC).answers) == 48
     assert load_classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), spec=SPEC).answers == ()
+
+
+# A value is measured against its range, however small
+
+SMALL = ClassifierSpec(size=8, output="value", class_names=("dose",), value_range=(0.0, 1e-3))
+
+
+def dose(images: np.ndarray) -> np.ndarray:
+    return 1e-3 * images.mean((1, 2, 3))
+
+
+class RandomDose:
+    def __init__(self) -> None:
+        self.random = np.random.default_rng(0)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return 1e-3 * self.random.random(len(images))
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (RandomDose(), r"when asked twice about the same images \(by .* of its range\)"),
+        (lambda x: dose(x - x.mean(0)), r"among others \(by .* of its range\)"),
+    ],
+)
+def test_a_small_range_hides_nothing(function, sentence):
+    with pytest.raises(ClassifierError, match=sentence):
+        BlackBox(function, SMALL)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_a_value_and_its_opposite_differ(offset):
+    low, high = offset, offset + 1.0
+    spec = SMALL.model_copy(update={"value_range": (low, high)})
+    first = BlackBox(lambda x: low + x.mean((1, 2, 3)), spec)
+    second = BlackBox(lambda x: high - x.mean((1, 2, 3)), spec)
+    assert same_answers(first.answers, first.answers, spec)
+    assert not same_answers(first.answers, second.answers, spec)
+    assert first.fingerprint != second.fingerprint
+    small, opposite = BlackBox(dose, SMALL), BlackBox(lambda x: 1e-3 - dose(x), SMALL)
+    assert not same_answers(small.answers, opposite.answers, SMALL)
+
+
+# Models that are nearly sure
+
+SURE = SPEC_OF["probabilities"]
+
+
+def sure(slope: float, row: int, column: int, offset: float = 1.0) -> BlackBox:
+    """Nearly sure of everything; how sure depends on one pixel, 0 to 1."""
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        logit = slope * (images[:, 0, row, column].astype(np.float64) + offset)
+        rest = 1 / (1 + np.exp(logit))
+        return np.stack([rest, 1 - rest], axis=1)
+
+    return BlackBox(predict, SURE)
+
+
+def test_models_that_are_nearly_sure_are_told_apart():
+    first, second = sure(10, 2, 3), sure(12, 5, 6)
+    assert max(abs(a - b) for a, b in zip(first.answers, second.answers, strict=True)) < 1e-3
+    assert not same_answers(first.answers, second.answers, SURE)
+    assert first.fingerprint != second.fingerprint
+
+
+def test_probabilities_that_round_alike_are_the_same():
+    first = sure(10, 2, 3).answers
+    assert same_answers(first, [p + 2e-7 for p in first], SURE)
+    assert same_answers([0.0] * 48, [3e-7] * 48, SURE)
+    assert not same_answers([0.0] * 48, [1e-5] * 48, SURE)
+
+
+def test_models_without_any_doubt_cannot_be_told_apart():
+    assert same_answers(sure(10, 2, 3, 9).answers, sure(12, 5, 6, 9).answers, SURE)
+
+
+def test_answers_of_an_earlier_version_are_recognised():
+    answers = BlackBox(linear_rows, SPEC).answers
+    assert same_answers(answers, answers[:16], SPEC)
+    assert not same_answers(answers, [value + 1 for value in answers[:16]], SPEC)
+    assert not same_answers(answers, answers[:14], SPEC)
+    assert not same_answers((), (), SPEC)
+
+
+def test_probes_differ_and_lie_in_the_range():
+    for channels in (1, 3):
+        spec = SPEC.model_copy(update={"channels": channels})
+        probes = probe_images(spec)
+        assert probes.abs().max() <= 1
+        assert torch.equal(probes[:8], waves(spec))
+        assert torch.cdist(probes.flatten(1), probes.flatten(1)).fill_diagonal_(9).min() > 0.1
 
 
 # Every output

@@ -122,7 +122,7 @@ def test_a_constant_model_is_said(medxgan, bundle, function_file):
         "def predict(images):\n    return 0 * images[:, 0, 0, :1] - 1\n"
     )
     out = medxgan("fit-direction", bundle, "--classifier", function_file, *QUICK)
-    assert out.code == 2 and "gives the same answer to all 125 drawn images" in out.err
+    assert out.code == 2 and "gives the same answer to all 100 drawn images" in out.err
 
 
 def test_a_value_counts_as_positive_from_the_threshold_on(medxgan, bundle, function_file):

@@ -199,6 +199,21 @@ def test_what_cannot_be_redrawn_has_a_status(of_function):
     assert "poor reconstruction" in str(one.status)
 
 
+def test_moves_that_are_too_long_are_noted_both_ways(of_function, images):
+    bundle, model = linear_bundle(), patch_black_box()
+    direction = fitted(model, bundle=bundle)
+    short = direction.manifest.model_copy(update={"step_length": 1e-6})
+    explainer = DirectedExplainer(bundle, direction._replace(manifest=short), CPU)
+    explainer.inversion_steps = 0
+    usual = of_function.explain(images, methods=("difference",))
+    found = explainer.explain(images, methods=("difference",))
+    assert {one.positive for one in found} == {True, False}
+    for one, before in zip(found, usual, strict=True):
+        kinds = [problem.kind for problem in one.status.problems]
+        assert ("code outside the prior" in kinds) == bool(one.latent.z2.any())
+        assert before.status.ok
+
+
 def test_without_any_way_to_move_nothing_flips(images):
     explainer = make(patch_black_box())
     explainer.common = explainer.local = False

@@ -13,10 +13,10 @@ from medxgan.data import Inputs
 from medxgan.directed_explainer import DirectedExplainer
 from medxgan.directed_series import check_series, series_of
 from medxgan.errors import ConfigError, DataError
-from medxgan.explain.series import evidence_for
+from medxgan.explain.series import Series, evidence_for
 from medxgan.explain.settings import ExplainSettings
 from medxgan.fitting_direction import fit_direction
-from medxgan.report.series import series_picture, write_series
+from medxgan.report.series import captions_of, series_picture, write_series
 from medxgan.types import ClassifierSpec
 
 
@@ -119,6 +119,42 @@ def test_an_explainer_without_a_direction_has_no_series(tiny_bundle):
 
     with pytest.raises(ConfigError, match=r"tiny has no direction .* leave out --to"):
         check_series(medxgan.load(tiny_bundle, device="cpu"), 0.9)
+
+
+def one_series(answers: list[float], wanted: list[float]) -> Series:
+    images = torch.zeros(2, 1, 8, 8)
+    return Series(
+        name="one",
+        image=images[0],
+        reconstruction=images[1],
+        frames=images,
+        wanted=torch.tensor(wanted),
+        answers=torch.tensor(answers),
+        reached=torch.tensor([True, False]),
+        own=(answers[0], answers[1]),
+        target_name="x",
+    )
+
+
+def test_captions_never_pretend_to_be_certain():
+    assert captions_of(one_series([0.9996, 0.0001], [0.5, 0.9])) == [
+        "image >0.999",
+        "redrawn <0.001",
+        ">0.999",
+        "<0.001, not 0.900",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("high", "texts"),
+    [
+        (4.0, ["image 1.00", "redrawn 3.10", "1.00", "3.10, not 3.50"]),
+        (100.0, ["image 1", "redrawn 3", "1", "3, not 4"]),
+    ],
+)
+def test_captions_of_a_value_are_in_its_units(high, texts):
+    spec = ClassifierSpec(size=8, class_names=("x",), output="value", value_range=(0.0, high))
+    assert captions_of(one_series([1.0, 3.1], [1.0, 3.5]), spec) == texts
 
 
 def test_series_are_written_beside_a_report(explainer, images, tmp_path):

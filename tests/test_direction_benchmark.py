@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from directed_world import CPU
 from medxgan.bundle import load_bundle, save_bundle
@@ -74,6 +75,10 @@ def test_random_directions_go_as_far_as_explanations(benchmark, bundle):
     random = benchmark.random_change(explainer, explanations, seed=2)
     assert random.images.equal(ours.images) and random.start.equal(ours.start)
     assert not random.end.equal(ours.end)
+    moves = torch.cat([one.latent.z2 for one in explanations])
+    random_moves = benchmark.random_moves(moves, seed=2)
+    torch.testing.assert_close(random_moves.norm(dim=1), moves.norm(dim=1))
+    assert not torch.allclose(random_moves, moves)
     still = [
         one for one, length in zip(explanations, lengths(explanations), strict=True) if not length
     ]

@@ -348,7 +348,7 @@ def test_files_of_every_kind_are_distilled(kind, model_files, phantom_archive):
 
 
 def test_a_constant_model_is_said():
-    with pytest.raises(ClassifierError, match=r"same answer, 0\.500 for 'bright', to all 48 imag"):
+    with pytest.raises(ClassifierError, match=r"same answer to all 48 images, 0\.500 for 'bright'"):
         learn(black_box(slope=0.0))
 
 
@@ -363,6 +363,13 @@ def test_a_model_that_never_crosses_is_said(low, high, sentence):
     answers = torch.tensor([[1 - low, low], [1 - high, high]])
     with pytest.raises(ClassifierError, match=sentence):
         check_answers_vary(answers, SPEC, 1)
+
+
+def test_a_constant_value_is_said_in_its_units():
+    with pytest.raises(ClassifierError, match=r"same answer to all 9 images, grade 3\.00, so that"):
+        check_answers_vary(torch.full((9, 1), 3.0), GRADE, 0)
+    with pytest.raises(ClassifierError, match=r"negative for 'grade' \(grade 0\.40 to 1\.60\)"):
+        check_answers_vary(torch.tensor([[0.4], [1.6]]), GRADE, 0)
 
 
 def test_a_surrogate_is_not_distilled_again():

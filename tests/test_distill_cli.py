@@ -160,7 +160,7 @@ def test_a_constant_function_is_a_sentence(medxgan, phantom_archive, tmp_path):
         *("--spec", tmp_path / "spec.json", "--out", tmp_path / "s.safetensors"),
     )
     assert outcome.code == 2
-    assert "the model gives the same answer, 0.500 for 'lesion', to all" in outcome.err
+    assert "0.500 for 'lesion', so that there is nothing to learn from it" in outcome.err
 
 
 def test_a_size_that_cannot_be_trained_is_noted(medxgan, phantom_archive, tmp_path):

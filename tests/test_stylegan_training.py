@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from medxgan.networks.stylegan import for_all_layers
 from medxgan.networks.stylegan_statistics import measure_codes
 from medxgan.style_bundle import StyleBundle
 from medxgan.style_inversion import refine_codes
-from medxgan.training import stylegan_calibration
+from medxgan.training import stylegan_calibration, stylegan_train
 from medxgan.training.losses import gradient_penalty
 from medxgan.training.order import PlainOrder
 from medxgan.training.state import CHECKPOINT_NAME, new_state
@@ -39,7 +40,8 @@ FABRIC = Fabric(accelerator="cpu", devices=1)
 @pytest.fixture(autouse=True)
 def little_refinement(monkeypatch):
     """A run is measured in a moment."""
-    monkeypatch.setattr(stylegan_calibration, "REFINED", 2)
+    measure_soon = partial(measure_style, steps=2)
+    monkeypatch.setattr(stylegan_train, "measure_style", measure_soon)
 
 
 def random(seed: int = 0) -> torch.Generator:
@@ -240,14 +242,15 @@ def test_terms_that_are_switched_off_are_not_computed():
     assert not {"path_length", "gradient_penalty"} & set(figures)
 
 
-def test_the_encoder_learns_after_the_generator_where_it_is_told_to():
+@pytest.mark.parametrize("chance", [0.0, 0.5])
+def test_the_encoder_learns_after_the_generator_where_it_is_told_to(chance):
     made = recipe("style_loss.encoder_alone=0.5")  # 96 images, 8 a step: from step 6 on
     before = weights_of(made)
-    figures = made.step(IMAGES, 5, 0.0, random(), FABRIC)
+    figures = made.step(IMAGES, 5, chance, random(), FABRIC)
     assert changed(made, before) == {"generator", "discriminator"}
     assert "reconstruction_l1" not in figures
     before = weights_of(made)
-    figures = made.step(IMAGES, 6, 0.0, random(), FABRIC)
+    figures = made.step(IMAGES, 6, chance, random(), FABRIC)
     assert changed(made, before) == {"encoder"}
     assert {"reconstruction_l1", "sign_real"} <= set(figures)
     assert all(parameter.requires_grad for parameter in made.networks.parameters())
@@ -343,6 +346,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_last_bit(data, tmp_pat
     assert weights[0] == weights[1]
 
 
+def test_the_generator_learns_alone_from_augmented_images(data, tmp_path):
+    """Any sign of D is above the target: p rises from the first step, by 8 images of 80 each."""
+    overrides = ("style_loss.encoder_alone=0.3", "augment.target=-2", "augment.images_to_full=80")
+    done = train_stylegan(plan(data, tmp_path, *overrides, images=32), FABRIC, no_monitor)
+    assert done.finished
+    entry = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert entry["augmentation_p"] == pytest.approx(0.4) and "reconstruction_l1" in entry
+
+
 @pytest.mark.parametrize("space", ["w", "w+"])
 def test_a_finished_run_is_a_bundle_with_samples_and_log(data, tmp_path, space):
     chosen = f"style_network.encoder_space={space}"
@@ -388,12 +400,12 @@ def test_what_is_measured_is_what_is_shipped(data, tmp_path):
 def test_limits_are_those_of_refined_images(monkeypatch, data, most, rows):
     """Of no more than are to be refined, evenly spread; other figures are of all of them."""
     monkeypatch.setattr(stylegan_calibration, "REFINED_IMAGES", most)
-    monkeypatch.setattr(stylegan_calibration, "REFINED", 5)
     networks = recipe().networks.eval().requires_grad_(False)
     statistics = measure_codes(networks.generator, 200)
     held_out = data.select("val", labelled=False)
     few = held_out.take(range(8))
-    found = measure_style(networks.generator, networks.encoder, statistics, few, FABRIC.device)
+    pair = networks.generator, networks.encoder
+    found = measure_style(*pair, statistics, few, FABRIC.device, steps=5)
     images = few.images()
     codes = networks.encoder(images)
     start = for_all_layers(codes, networks.generator.layers)[rows]

@@ -18,6 +18,7 @@ from medxgan.explain.steering import Goal, Moved, drawn, find_moves
 from medxgan.explain.traversal import FRAMES
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer
 from medxgan.fitting_direction import directed
+from medxgan.inversion import root_mean_square
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.style_bundle import StyleBundle
 from medxgan.style_inversion import REFINED, place_images
@@ -219,6 +220,12 @@ class DirectedExplainer(Explainer):
             z2[~positive] = self._move(inverted.z1[~positive], goal).z2
         none = torch.empty(0, self.spec.channels, self.spec.size, self.spec.size)
         return z2, [none] * len(z2), [torch.empty(0)] * len(z2)
+
+    def _judged_codes(self, inverted: Latent, shown: Latent) -> Latent:
+        """Both ends of a film, of which one was found for the image and one moved to."""
+        ends = torch.stack([shown.z1, shown.z1 + shown.z2])
+        farther = root_mean_square(ends.flatten(0, 1)).view(2, -1).argmax(dim=0)
+        return Latent(ends[farther, torch.arange(len(farther))], shown.z2)
 
     def _other_side(self, positive: Tensor) -> Goal:
         return other_side(positive, self.fitted.manifest.ends)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medxgan.classifiers import TorchClassifier
+from medxgan.classifiers.surrogate import true_model_of
 from medxgan.direction_file import FARTHEST_ENDS, FittedDirection
 from medxgan.explain.direction import explained_variance, random_directions, separation
 from medxgan.explain.scores import Score, evaluate, probability
@@ -24,6 +25,12 @@ QUANTILE = 0.99
 NARROWEST_GAP, WIDEST_GAP = 0.1, 0.5
 SUREST = 0.1
 """Films end where the model is as sure as of so many of the drawn images that it calls alike."""
+FEWEST_ALIKE = 20
+"""On fewer it is not known how sure the model gets."""
+NEAREST_END = math.log(0.6 / 0.4)
+"""No film ends nearer to the decision than the answers 0.4 and 0.6, where it could be rounding."""
+PLACED_AND_MOVED = 16
+"""Drawn images on which the limit of a move is measured as explanations move, a second each."""
 AT_ONCE = 512
 
 
@@ -66,20 +73,29 @@ def ends_of(evidence: Tensor) -> tuple[float, float]:
     """Where films end: at answers that the model gives, and that are no surer than need be.
 
     The evidence that a tenth of the drawn positives exceed, and a tenth of the negatives undercut;
-    never beyond ``FARTHEST_ENDS``. A model that is never sure of anything would otherwise be
-    followed far out of the prior, to images of nothing.
+    never beyond ``FARTHEST_ENDS``, nor nearer to the decision than ``NEAREST_END``. A model that is
+    never sure of anything would otherwise be followed far out of the prior, to images of nothing.
 
     Args:
         evidence: of drawn images, ``[N]``.
 
-    >>> ends_of(torch.tensor([-9.0, -8.0, 1.0, 1.0, 1.0]))
-    (-2.944..., 1.0)
+    Returns:
+        Evidence at the negative and at the positive end; the farthest where fewer than
+        ``FEWEST_ALIKE`` images are on that side.
+
+    >>> low, high = ends_of(torch.cat([torch.full((50,), -9.0), torch.ones(50)]))
+    >>> round(low, 2), high
+    (-2.94, 1.0)
     """
-    lowest, highest = FARTHEST_ENDS
+    _, farthest = FARTHEST_ENDS
     positive = evidence >= 0
-    low = torch.quantile(evidence[~positive], SUREST) if not positive.all() else lowest
-    high = torch.quantile(evidence[positive], 1 - SUREST) if positive.any() else highest
-    return max(lowest, float(low)), min(highest, float(high))
+
+    def end(sure: Tensor) -> float:
+        if len(sure) < FEWEST_ALIKE:
+            return farthest
+        return min(farthest, max(NEAREST_END, float(torch.quantile(sure, 1 - SUREST))))
+
+    return -end(-evidence[~positive]), end(evidence[positive])
 
 
 def draw_samples(
@@ -103,9 +119,11 @@ def explained(
     held_out: Samples, weights: Tensor, direction: Tensor, seed: int
 ) -> dict[str, float | None]:
     """What the place along the directions says of held-out answers."""
+    # Another stream than that of the drawn codes, which would be the directions themselves.
+    others = random_directions(RANDOM_DIRECTIONS, len(weights), seed + 1).to(weights)
     chance = [
-        explained_variance(held_out.z1, held_out.evidence, other)
-        for other in random_directions(RANDOM_DIRECTIONS, len(weights), seed).to(weights)
+        max(explained_variance(held_out.z1, held_out.evidence, sign * other) for sign in (1, -1))
+        for other in others
     ]
     area = separation(held_out.z1, held_out.positive, weights)
     return {
@@ -126,30 +144,51 @@ def measure_ends(
     direction: Tensor,
     ends: tuple[float, float],
 ) -> dict[str, Any]:
-    """How far drawn images are from the other side, and how many get there.
+    """How many drawn images get to the other side, and how far explanations move.
 
     ``count`` of them are moved: along the direction alone, and by both ways of ``find_moves``, all
-    layers together. For the others it is told from how far these had to go for the
-    evidence that they gained.
+    layers together. For the limits of trust ``PLACED_AND_MOVED`` are moved in W+, as explanations
+    do it; how far the others are from there is told by the evidence that these gained a length.
     """
     asked = held_out[:count]
     goal = other_side(asked.positive, ends)
     along = find_moves(network, evidence, asked.z1, goal, direction, local=False)
     moved = find_moves(network, evidence, asked.z1, goal, direction)
     after = answer_of(network, evidence)(asked.z1, moved.z2)
-    lengths = moved.z2.norm(dim=1)
-    slope = ((after - asked.evidence).abs() / lengths)[lengths > 0].median()
-    needed = other_side(held_out.positive, ends).missing(held_out.evidence).clamp_min(0) / slope
-    longest = torch.quantile(torch.cat([lengths, needed[needed.isfinite()]]), QUANTILE)
     down, up = (after < 0)[asked.positive], (after >= 0)[~asked.positive]
     return {
         "reached_along": float(along.reached.float().mean()),
         "reached": float(moved.reached.float().mean()),
         "flipped_down": float(down.float().mean()) if len(down) else None,
         "flipped_up": float(up.float().mean()) if len(up) else None,
-        "strength": float(lengths.median()),
-        "code_length": float(torch.quantile(root_mean_square(asked.z1 + moved.z2), QUANTILE)),
-        "step_length": float(longest) / len(direction) ** 0.5,
+        "strength": float(moved.z2.norm(dim=1).median()),
+        **_limits(network, evidence, held_out, direction, ends),
+    }
+
+
+def _limits(
+    network: DirectedGenerator,
+    evidence: Score,
+    held_out: Samples,
+    direction: Tensor,
+    ends: tuple[float, float],
+) -> dict[str, float]:
+    """Longest moves and codes of W+ on drawn images, and by which of the two ways they went."""
+    layers = network.generator.layers
+    asked = held_out[:PLACED_AND_MOVED]
+    places = asked.z1.repeat(1, layers)
+    goal = other_side(asked.positive, ends)
+    moved = find_moves(network, evidence, places, goal, direction.repeat(layers), layers=layers)
+    moves = moved.z2
+    lengths = root_mean_square(moves)
+    gained = (answer_of(network, evidence)(places, moves) - asked.evidence).abs()
+    needed = other_side(held_out.positive, ends).missing(held_out.evidence).clamp_min(0)
+    further = needed / (gained / lengths)[lengths > 0].median()
+    longest = torch.cat([lengths, further[further.isfinite()]])
+    return {
+        "moved_on_their_own": float(moved.locally.float().mean()),
+        "code_length": float(torch.quantile(root_mean_square(places + moves), QUANTILE)),
+        "step_length": float(torch.quantile(longest, QUANTILE)),
     }
 
 
@@ -188,19 +227,53 @@ def figure_rows(direction: FittedDirection) -> list[tuple[str, str]]:
     ends = torch.tensor(direction.manifest.ends)
     low, high = answers_of(ends, direction.manifest.classifier.spec).tolist()
     return [
-        ("Variance of the evidence explained, held out", f"{fit['explained']:.3f}"),
+        ("Variance of the evidence explained, held out", figure_text(fit["explained"])),
         (
             "The same by random directions",
-            f"{fit['explained_by_random_mean']:.3f}, at most {fit['explained_by_random_most']:.3f}",
+            f"{figure_text(fit['explained_by_random_mean'])}, "
+            f"at most {figure_text(fit['explained_by_random_most'])}",
         ),
-        ("Area under the ROC curve", _share(fit["area_under_roc"])),
+        ("Area under the ROC curve", figure_text(fit["area_under_roc"])),
         ("Drawn images called positive", f"{fit['called_positive']:.3f}"),
-        ("Of these, called negative when moved down", _share(fit["flipped_down"])),
-        ("The others, called positive when moved up", _share(fit["flipped_up"])),
+        ("Of these, called negative when moved down", figure_text(fit["flipped_down"])),
+        ("The others, called positive when moved up", figure_text(fit["flipped_up"])),
         ("The direction alone is enough for", f"{fit['reached_along']:.3f}"),
+        (
+            "Explained by moves in directions of the image's own",
+            figure_text(fit.get("moved_on_their_own")),
+        ),
         ("Films end at the answers", f"{low:.2f} and {high:.2f}"),
     ]
 
 
-def _share(value: float | None) -> str:
+def direction_notes(direction: FittedDirection) -> list[str]:
+    """What whoever fitted a direction must know: it may be of little use."""
+    fit, manifest = direction.manifest.fit, direction.manifest
+    name, notes = manifest.target_name, []
+    if fit["called_positive"] in (0.0, 1.0):
+        side = "none" if fit["called_positive"] == 0.0 else "all"
+        notes.append(
+            f"the model calls {side} of the {fit['held_out']} drawn images '{name}': what it would "
+            "take to be called otherwise may be nothing that the generator draws; train it on "
+            "images of both answers"
+        )
+    if fit["reached"] == 0.0:
+        notes.append(
+            f"none of {fit['moved']} drawn images could be moved to the other side, so that "
+            "explanations will not flip; check the model, or train the generator for longer"
+        )
+    if true_model_of(direction.classifier.measured) is not None:
+        notes.append(
+            "the direction was fitted for a surrogate, and a direction needs no gradients: give "
+            "the model itself"
+        )
+    return notes
+
+
+def figure_text(value: float | None) -> str:
+    """A figure, or that it is not known.
+
+    >>> figure_text(0.25), figure_text(None)
+    ('0.250', 'not known')
+    """
     return "not known" if value is None else f"{value:.3f}"

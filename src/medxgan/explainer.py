@@ -283,9 +283,8 @@ class Explainer:
             "transferred": answers(self.classifier, transferred),
         }
         scores = {part: self.spec.score(rows, self.target) for part, rows in answered.items()}
-        statuses = judge(
-            images, reconstruction, inverted, scores, self.bundle.thresholds, self.spec
-        )
+        codes = self._judged_codes(inverted, latent)
+        statuses = judge(images, reconstruction, codes, scores, self.bundle.thresholds, self.spec)
         cpu = torch.device("cpu")
         return [
             Explanation(
@@ -314,6 +313,10 @@ class Explainer:
             )
             for i in range(len(images))
         ]
+
+    def _judged_codes(self, inverted: Latent, shown: Latent) -> Latent:
+        """Codes that must be plausible: found for the image; what is drawn from the prior is so."""
+        return inverted
 
     def _positive_end(
         self, inverted: Latent, positive: Tensor, seed: int

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from medxgan.classifiers import KINDS as KINDS_OF_MODEL
 from medxgan.classifiers import TorchClassifier
 from medxgan.direction_figures import (
     Samples,
@@ -34,8 +35,8 @@ from medxgan.version import __version__
 SAMPLES = 4000
 HELD_OUT, MOVED, TRIED, WATCHED = 1 / 4, 1 / 64, 1 / 128, 1 / 320
 """Further samples, as shares of those that are fitted to: what is explained is measured on the held
-out; of these some are moved to the other side, fewer along every direction that is tried, and the
-change of the image is watched on fewer still."""
+out, of which some are moved to the other side. On others the direction is chosen: some are moved
+along every one that is tried, and the change of fewer still is watched."""
 FEWEST = 4
 DAMPINGS = (0.1, 1.0, 10.0, 100.0)
 """Of ``least_change``, the first one preserves the image best."""
@@ -86,11 +87,13 @@ def fit_direction(
         progress: told the share that is done.
 
     Raises:
-        ClassifierError: it takes other images than the generator draws, or gives all of them the
-            same answer.
+        ClassifierError: it or the oracle takes other images than the generator draws, it gives
+            all of them the same answer, or the oracle is the model itself or cannot be kept.
         ConfigError: fewer samples than twice the dimensions of w.
     """
     check_fits(bundle, classifier)
+    if oracle is not None:
+        _check_oracle(bundle, oracle, classifier)
     if samples < 2 * bundle.generator.code:
         raise ConfigError(
             f"a direction in {bundle.generator.code} dimensions needs at least "
@@ -101,18 +104,20 @@ def fit_direction(
     held, moved, tried, watched = (
         max(FEWEST, round(samples * share)) for share in (HELD_OUT, MOVED, TRIED, WATCHED)
     )
-    count = samples + held
+    count = samples + tried + held
 
     def tell(done: int) -> None:
         progress(ASKING * done / count, f"asked about {done} of {count} images")
 
     asked = draw_samples(network, evidence, count, seed, tell)
-    _check_varies(asked, classifier, target)
-    fitted, held_out = asked[:samples], asked[samples:]
+    fitted, choosing = asked[:samples], asked[samples : samples + tried]
+    held_out = asked[samples + tried :]
+    for part in (fitted, held_out):
+        _check_varies(part, classifier, target)
     weights = _regress(kind, fitted)
-    metric = _mean_metric(network, held_out.z1[:watched], progress)
+    metric = _mean_metric(network, choosing.z1[:watched], progress)
     ends = ends_of(asked.evidence)
-    direction = _choose(network, evidence, weights, metric, held_out[:tried], ends)
+    direction = _choose(network, evidence, weights, metric, choosing, ends)
     progress(ASKING + WATCHING, "moving drawn images to the other side")
     reached = measure_ends(network, evidence, held_out, moved, direction, ends)
     redrawn = measure_redrawn(bundle, network, classifier, target, held_out[:tried])
@@ -160,6 +165,25 @@ def check_fits(bundle: StyleBundle, classifier: TorchClassifier) -> None:
         raise ClassifierError(
             f"the generator draws images of {drawn.size} pixels and {drawn.channels} channel(s), "
             f"the model takes {taken.size} and {taken.channels}; train a generator on such images"
+        )
+
+
+def _check_oracle(bundle: StyleBundle, oracle: TorchClassifier, model: TorchClassifier) -> None:
+    """Refuse an oracle that could not judge, or not be kept."""
+    drawn, taken = bundle.manifest.images, oracle.spec
+    if (drawn.size, drawn.channels) != (taken.size, taken.channels):
+        raise ClassifierError(
+            f"the oracle takes images of {taken.size} pixels and {taken.channels} channel(s), the "
+            f"generator draws {drawn.size} and {drawn.channels}; give an oracle of these"
+        )
+    if oracle.fingerprint == model.fingerprint:
+        raise ClassifierError(
+            "the oracle is the explained model itself, which judges nothing; give another one"
+        )
+    if not KINDS_OF_MODEL[oracle.kind].stored:
+        raise ClassifierError(
+            f"{KINDS_OF_MODEL[oracle.kind].title} cannot be kept beside a direction; leave out "
+            "--oracle here and give it to medxgan evaluate"
         )
 
 

@@ -24,6 +24,7 @@ from medxgan.data import Dataset, open_dataset, read_image
 from medxgan.data.images import IMAGE_SUFFIXES
 from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
+from medxgan.direction_figures import figure_text
 from medxgan.direction_file import MANIFEST_NAME as DIRECTION_MANIFEST
 from medxgan.direction_file import DirectionManifest, read_direction_manifest
 from medxgan.direction_folder import FOLDER, fitted_directions
@@ -239,8 +240,8 @@ def _direction_facts(folder: Path) -> Facts:
 def _direction_words(manifest: DirectionManifest) -> str:
     return (
         f"'{manifest.target_name}' of {_record_words(manifest.classifier)}; explains "
-        f"{manifest.fit['explained']:.3f} of the variance of its evidence (random directions "
-        f"{manifest.fit['explained_by_random_mean']:.3f})"
+        f"{figure_text(manifest.fit['explained'])} of the variance of its evidence (random "
+        f"directions {figure_text(manifest.fit['explained_by_random_mean'])})"
     )
 
 

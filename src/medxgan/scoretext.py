@@ -31,6 +31,19 @@ def score_text(score: float, spec: ClassifierSpec | None = None) -> str:
     return f"{score:.3f}"
 
 
+def answer_text(answer: float, spec: ClassifierSpec | None = None) -> str:
+    """As ``score_text``, of what the classifier itself says: a probability, or the value.
+
+    >>> grade = ClassifierSpec(size=8, output="value", class_names=("grade",), value_range=(0, 4))
+    >>> answer_text(3.1, grade), answer_text(0.9996)
+    ('3.10', '>0.999')
+    """
+    scale = None if spec is None else spec.value_scale
+    if scale is None or not math.isfinite(answer):
+        return score_text(answer)
+    return scale.number(answer)
+
+
 def side_text(score: float, spec: ClassifierSpec | None = None) -> str:
     """The side of the decision on which a score lies, and the score.
 

@@ -88,7 +88,8 @@ def is_recorded(record: ClassifierRecord, classifier: TorchClassifier) -> bool:
     if isinstance(classifier, WithSurrogate):
         classifier = classifier.surrogate
     return classifier.fingerprint == record.fingerprint or (
-        classifier.spec == record.spec and same_answers(classifier.answers, record.answers)
+        classifier.spec == record.spec
+        and same_answers(classifier.answers, record.answers, record.spec)
     )
 
 

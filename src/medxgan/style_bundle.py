@@ -44,7 +44,7 @@ class StyleThresholds(_Part):
 
     Attributes:
         reconstruction_error: largest mean absolute error of a reconstruction, scale of [-1, 1].
-        code_distance: largest distance of an encoder's w from the mean of mapped ones, see
+        code_distance: largest distance of a code, refined in W+, from the mean of mapped ones, see
             ``CodeStatistics.distance``.
         images: number of held-out images they come from.
         quantile: share of these images that lies within each limit.

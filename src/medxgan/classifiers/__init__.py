@@ -1,7 +1,7 @@
 """Classifiers to explain: load, save, build and fit them.
 
-Files of this folder import one another, ``types``, ``errors`` and ``device``; never its siblings
-``data``, ``networks`` and ``metrics``.
+Files of this folder import one another, ``types``, ``scoretext``, ``errors`` and ``device``;
+never its siblings ``data``, ``networks`` and ``metrics``.
 """
 
 from medxgan.classifiers.architectures import ARCHITECTURES, build_architecture

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medxgan.classifiers.architectures import build_architecture
+from medxgan.classifiers.constancy import check_varies, evidence_of_answers
 from medxgan.classifiers.distill_settings import DistillEpoch, DistillSettings
 from medxgan.classifiers.distillation_loss import (
     answers_of_rows,
@@ -32,14 +33,13 @@ from medxgan.classifiers.pupil import Pupil, class_weights
 from medxgan.classifiers.surrogate import HELD_OUT, STANDS_FOR, describe_model, true_model_of
 from medxgan.classifiers.torch_module import TorchClassifier, intensity_affine
 from medxgan.errors import ClassifierError, DataError
+from medxgan.scoretext import score_text
 from medxgan.types import ClassifierSpec
 
 HELD_OUT_SHARE = 0.25
 """Of a limited number of queries, at most this share goes to validation, and to the test."""
 GREATEST_WEIGHT = 10.0
 """Of a rare answer: beyond this a handful of images would decide everything."""
-SAME = 1e-4
-"""Scores that vary less than this are constant."""
 
 OnEpoch = Callable[[DistillEpoch], None]
 
@@ -141,22 +141,26 @@ def check_answers_vary(answers: Tensor, spec: ClassifierSpec, target: int) -> No
         target: index of the class.
 
     Raises:
-        ClassifierError: its score is the same for all images, or on one side of one half.
+        ClassifierError: its answer is the same for all images, or on one side of the decision.
     """
+    check_varies(
+        evidence_of_answers(answers, spec, target),
+        spec,
+        target,
+        "images",
+        "there is nothing to learn from it; check the model and its specification (intensity "
+        "range, mean, std)",
+    )
     scores, name = spec.score(answers, target), spec.class_names[target]
     low, high = float(scores.min()), float(scores.max())
-    if high - low < SAME:
-        raise ClassifierError(
-            f"the model gives the same answer, {low:.3f} for '{name}', to all {len(scores)} "
-            "images, so that there is nothing to learn from it; check the model and its "
-            "specification (intensity range, mean, std)"
-        )
     if low >= 0.5 or high < 0.5:
         side = "positive" if low >= 0.5 else "negative"
+        measure = "scores" if spec.value_scale is None else name
         raise ClassifierError(
-            f"the model calls all {len(scores)} images {side} for '{name}' (scores {low:.3f} to "
-            f"{high:.3f}), so that a surrogate would agree with it by always saying so; add images "
-            "of the other answer, choose another --target, or check the model's specification"
+            f"the model calls all {len(scores)} images {side} for '{name}' ({measure} "
+            f"{score_text(low, spec)} to {score_text(high, spec)}), so that a surrogate would "
+            "agree with it by always saying so; add images of the other answer, choose another "
+            "--target, or check the model's specification"
         )
 
 

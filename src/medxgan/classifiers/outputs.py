@@ -149,6 +149,19 @@ def log_odds_from_rows(rows: Tensor, output: Output, target: int) -> Tensor:
             return rows[:, target]
 
 
+def places_in_range(rows: Tensor, spec: ClassifierSpec) -> Tensor:
+    """Values as shares of their range, 0 at the lowest; other rows as they are; any shape.
+
+    >>> entries = {"output": "value", "class_names": ["dose"], "value_range": [0, 0.001]}
+    >>> places_in_range(torch.tensor([[0.0005]]), ClassifierSpec(size=8, **entries))
+    tensor([[0.5000]])
+    """
+    if spec.value_range is None:
+        return rows
+    low, high = spec.value_range
+    return (rows - low) / (high - low)
+
+
 def class_logits(rows: Tensor, output: Output) -> Tensor:
     """Logits ``[N, K]`` for a cross-entropy, from ``logits`` or one ``binary_logit``.
 

@@ -49,7 +49,7 @@ class TrueModel(BaseModel):
         if model.spec.output == self.spec.output == "value":
             model = model.with_threshold(self.spec.positive_from)
         return model.fingerprint == self.fingerprint or (
-            model.spec == self.spec and same_answers(model.answers, self.answers)
+            model.spec == self.spec and same_answers(model.answers, self.answers, self.spec)
         )
 
 

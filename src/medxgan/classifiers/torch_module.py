@@ -21,7 +21,7 @@ from medxgan.classifiers.outputs import (
     log_odds_from_rows,
     scores_from_rows,
 )
-from medxgan.classifiers.probes import check_steady, probe_images
+from medxgan.classifiers.probes import check_steady, probe_images, waves
 from medxgan.errors import ClassifierError, MedxganError
 from medxgan.types import ClassifierSpec
 
@@ -86,9 +86,9 @@ class TorchClassifier:
         self._dry_run()
         self.answers: tuple[float, ...] = ()
         if self.kind not in OPENED_AS_MODULE:
-            probes = probe_images(spec).to(self.device)
-            check_steady(self._try, probes)
+            check_steady(self._try, waves(spec).to(self.device), spec)
             if self.kind == "function":
+                probes = probe_images(spec).to(self.device)
                 self.answers = tuple(self._try(probes).flatten().tolist())
         self.fingerprint: str = self._identify()
 

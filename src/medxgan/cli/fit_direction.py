@@ -47,11 +47,11 @@ def fit_direction(
     quiet: Quiet = False,
 ) -> None:
     """Find the direction of a style-based generator that changes a model's answer."""
-    from medxgan.bundle import find_bundle, load_bundle
+    from medxgan.bundle import find_bundle, load_bundle, shipped_bundles
     from medxgan.classifiers import load_classifier
-    from medxgan.console import print_table
+    from medxgan.console import print_table, say_notes
     from medxgan.device import choose_device
-    from medxgan.direction_figures import figure_rows
+    from medxgan.direction_figures import direction_notes, figure_rows
     from medxgan.direction_file import generator_fingerprint, save_direction
     from medxgan.direction_folder import FOLDER, check_free, check_name, direction_name
     from medxgan.errors import ConfigError, nearest
@@ -72,6 +72,11 @@ def fit_direction(
             "generator: medxgan train DATA --method stylegan"
         )
     called = direction_name(classifier, target) if name is None else check_name(name)
+    if out is None and folder in shipped_bundles().values():
+        raise ConfigError(
+            f"{bundle} is part of the installed package; give the direction a folder of its own by "
+            "--out, and name that folder wherever a direction is asked for"
+        )
     place = out or folder / FOLDER / called
     check_writable_folder(place)
     model = load_classifier(classifier, weights=weights, spec=spec)
@@ -98,3 +103,4 @@ def fit_direction(
     if not quiet:
         print_table(figure_rows(fitted))
         print(f"Direction written to {place}.")
+    say_notes(direction_notes(fitted), quiet=False)

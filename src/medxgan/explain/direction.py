@@ -60,9 +60,9 @@ def logistic_regression(coordinates: Tensor, probabilities: Tensor, ridge: float
 def explained_variance(coordinates: Tensor, evidence: Tensor, direction: Tensor) -> float:
     """Share of the evidence's variance that the place along one direction explains: R², 0 to 1.
 
-    The squared correlation of evidence ``[N]`` with ``coordinates @ direction``, so that the length
-    of the direction plays no part; held-out codes make it an honest figure. NaN where the evidence
-    does not vary.
+    The squared correlation of evidence ``[N]`` with ``coordinates @ direction``, 0 where that is
+    negative, so that scale and offset play no part and the sense does; held-out codes make it an
+    honest figure. NaN where the evidence does not vary.
 
     >>> places = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
     >>> round(explained_variance(places, places[:, 0] * 3, torch.tensor([2.0, 0.0])), 6)
@@ -70,7 +70,7 @@ def explained_variance(coordinates: Tensor, evidence: Tensor, direction: Tensor)
     """
     along = (coordinates @ direction).double()
     both = torch.stack([along, evidence.double()])
-    return float(torch.corrcoef(both)[0, 1].square())
+    return float(torch.corrcoef(both)[0, 1].clamp_min(0).square())
 
 
 def separation(coordinates: Tensor, positive: Tensor, direction: Tensor) -> float:

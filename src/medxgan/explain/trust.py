@@ -26,7 +26,7 @@ def judge(
     Args:
         images: originals ``[N, C, H, W]`` in [-1, 1].
         reconstruction: x̂ ``[N, C, H, W]``.
-        latent: codes of the reconstructions.
+        latent: codes that must lie where those of held-out images do.
         scores: of the explained class, ``[N]`` each, on ``image``, ``reconstruction`` and
             ``counterfactual``.
         thresholds: measured on held-out images.

@@ -13,6 +13,8 @@ from medxgan.explain.series import Series
 from medxgan.report.figures import intensity_picture, png_bytes
 from medxgan.report.saving import unique_folder_names
 from medxgan.report.staging import staged_folder
+from medxgan.scoretext import answer_text
+from medxgan.types import ClassifierSpec
 
 TABLE_FILE = "series.csv"
 SMALLEST_FRAME = 96
@@ -20,19 +22,33 @@ SMALLEST_FRAME = 96
 CAPTION, MARGIN = 14, 4
 
 
-def save_series(series: Series, folder: str | os.PathLike[str]) -> Path:
+def save_series(
+    series: Series, folder: str | os.PathLike[str], spec: ClassifierSpec | None = None
+) -> Path:
     """Write ``series.png``, ``series.npz`` and ``series.json`` into a folder.
+
+    Args:
+        series: to write.
+        folder: made where it is missing.
+        spec: of the classifier; needed for a value.
 
     Raises:
         OutputError: the folder cannot be made or written to; no file is left half-written.
     """
     with staged_folder(folder) as stage:
-        _write_files(series, stage)
+        _write_files(series, stage, spec)
     return Path(folder)
 
 
-def write_series(series: Sequence[Series], folder: str | os.PathLike[str]) -> Path:
+def write_series(
+    series: Sequence[Series], folder: str | os.PathLike[str], spec: ClassifierSpec | None = None
+) -> Path:
     """Write one subfolder an image, named as in a report of the same images, and a table of all.
+
+    Args:
+        series: to write.
+        folder: made where it is missing.
+        spec: of the classifier; needed for a value.
 
     Returns:
         The path of the table.
@@ -44,7 +60,7 @@ def write_series(series: Sequence[Series], folder: str | os.PathLike[str]) -> Pa
     with staged_folder(folder) as stage:
         for one, subfolder in zip(series, subfolders, strict=True):
             (stage / subfolder).mkdir()
-            _write_files(one, stage / subfolder)
+            _write_files(one, stage / subfolder, spec)
         with (stage / TABLE_FILE).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["name", "folder", "frame", "wanted", "answer", "reached"])
@@ -58,19 +74,30 @@ def write_series(series: Sequence[Series], folder: str | os.PathLike[str]) -> Pa
     return Path(folder) / TABLE_FILE
 
 
-def series_picture(series: Series) -> Image.Image:
-    """Original, reconstruction, then all frames, each with the model's answer below.
+def captions_of(series: Series, spec: ClassifierSpec | None = None) -> list[str]:
+    """The model's answers to original, reconstruction and all frames, ``T + 2`` texts.
 
     An answer that is not the wanted one is marked.
     """
-    captions = [f"image {series.own[0]:.2f}", f"redrawn {series.own[1]:.2f}"]
-    captions += [
-        f"{answer:.2f}" if reached else f"{answer:.2f}, not {wanted:.2f}"
-        for answer, wanted, reached in zip(
-            *(part.tolist() for part in (series.answers, series.wanted, series.reached)),
-            strict=True,
-        )
+    image, redrawn = (answer_text(answer, spec) for answer in series.own)
+    answers, wanted = (
+        [answer_text(answer, spec) for answer in part.tolist()]
+        for part in (series.answers, series.wanted)
+    )
+    return [f"image {image}", f"redrawn {redrawn}"] + [
+        answer if reached else f"{answer}, not {other}"
+        for answer, other, reached in zip(answers, wanted, series.reached.tolist(), strict=True)
     ]
+
+
+def series_picture(series: Series, spec: ClassifierSpec | None = None) -> Image.Image:
+    """Original, reconstruction, then all frames, each with the model's answer below.
+
+    Args:
+        series: to draw.
+        spec: of the classifier; needed for a value.
+    """
+    captions = captions_of(series, spec)
     pictures = [
         intensity_picture(image) for image in (series.image, series.reconstruction, *series.frames)
     ]
@@ -86,8 +113,8 @@ def series_picture(series: Series) -> Image.Image:
     return sheet
 
 
-def _write_files(series: Series, folder: Path) -> None:
-    (folder / "series.png").write_bytes(png_bytes(series_picture(series)))
+def _write_files(series: Series, folder: Path, spec: ClassifierSpec | None) -> None:
+    (folder / "series.png").write_bytes(png_bytes(series_picture(series, spec)))
     np.savez_compressed(
         folder / "series.npz",
         **{

@@ -32,7 +32,7 @@ def vary(images: Tensor, reach: Reach, chance: float, random: torch.Generator) -
     """Change images at random; each kind of change befalls an image with probability ``chance``.
 
     Args:
-        images: ``[N, C, H, W]`` in [-1, 1].
+        images: ``[N, C, H, W]`` in [-1, 1]; N may be 0.
         reach: how far.
         chance: 0 (images are returned as they are) to 1.
         random: source of random numbers, on the CPU.
@@ -45,7 +45,7 @@ def vary(images: Tensor, reach: Reach, chance: float, random: torch.Generator) -
     >>> torch.allclose(vary(images, nowhere, 1.0, torch.Generator()), images, atol=1e-5)
     True
     """
-    if chance <= 0:
+    if chance <= 0 or len(images) == 0:
         return images
     count = len(images)
 

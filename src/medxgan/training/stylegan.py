@@ -5,6 +5,12 @@ path-length regularisation on G, style mixing; adaptive augmentation (arXiv 2006
 the loop. With it an encoder learns, as in StylEx (Lang et al. 2021, arXiv 2104.13369): half of what
 D judges are reconstructions of real images, half are samples. Or the encoder learns after the
 generator, alone (``style_loss.encoder_alone``).
+
+Unlike the published code (NVlabs/stylegan2-ada-pytorch: ``loss.py``, ``training_loop.py``,
+``augment.py``), R1 is the gradient at the augmented real image, while theirs goes on through the
+augmentation, and so also weighs its changes of scale and contrast. Of their changes of colour there
+are brightness and contrast alone. And the probability of augmentation moves at every step, by a
+running mean of sign(D(real)), not at every fourth by the mean over these.
 """
 
 from collections.abc import Iterable
@@ -18,7 +24,6 @@ from torch.optim import Adam, Optimizer
 from medxgan.config import TrainingSettings
 from medxgan.device import autocast
 from medxgan.networks.stylegan import for_all_layers
-from medxgan.networks.stylegan_layers import float32_arithmetic
 from medxgan.training.augment import vary
 from medxgan.training.generated import standard_normal
 from medxgan.training.loop import average_gradients, mean_over_processes
@@ -30,17 +35,12 @@ from medxgan.training.losses import (
 from medxgan.training.medxgan import AUGMENTATIONS
 from medxgan.training.published import seeded
 from medxgan.training.state import TrainingState
-from medxgan.training.stylegan_generated import (
-    Samples,
-    StyleNetworks,
-    sample_codes,
-)
+from medxgan.training.stylegan_encoding import Redrawn, loss_of_codes, loss_of_encoder_alone
+from medxgan.training.stylegan_generated import Samples, StyleNetworks, sample_codes
 from medxgan.training.stylegan_losses import (
-    code_distance,
     feature_distance,
     path_length_penalty,
     path_lengths,
-    sliced_distance,
 )
 
 ENCODER_MOMENTUM = 0.9
@@ -48,8 +48,6 @@ USUAL_LENGTH_MOVES = 0.1
 """Share by which the usual path length follows a batch's; 0.01 for the published, longer runs."""
 TRUNCATION = 0.7
 SAMPLE_ROWS = 2
-MAPPED_CODES, SLICES = 256, 64
-"""Mapped codes, and directions, by which the encoder's codes as a whole are compared with them."""
 
 
 class StyleRecipe:
@@ -166,8 +164,8 @@ class StyleRecipe:
         fakes = generator(codes)
         sampled, redrawn = fakes.split([len(samples.first), len(shown)])
         # An image and its reconstruction are augmented alike, to be compared by D's features.
-        pairs = vary(torch.cat([redrawn, shown], dim=1), AUGMENTATIONS, chance, random)
-        redrawn_varied, shown_varied = pairs.chunk(2, dim=1)
+        both = vary(torch.cat([redrawn, shown], dim=1), AUGMENTATIONS, chance, random)
+        redrawn_varied, shown_varied = both.chunk(2, dim=1)
         sampled_varied = vary(sampled, AUGMENTATIONS, chance, random)
         maps = judge.features(torch.cat([sampled_varied, redrawn_varied]))
         loss = adversarial_loss_of_generator(judge.logits(maps[-1]))
@@ -177,8 +175,9 @@ class StyleRecipe:
                 wanted = judge.features(shown_varied)
             drawn = [part[len(sampled) :] for part in maps]
             features = feature_distance(drawn, wanted)
-            encoding, more = self._encoder_loss(samples, sampled, found, redrawn, shown, random)
-            loss = loss + encoding + self.settings.style_loss.features * features
+            weights, pairs = self.settings.style_loss, Redrawn(shown, found, redrawn)
+            encoding, more = loss_of_codes(self.networks, weights, samples, sampled, pairs, random)
+            loss = loss + encoding + weights.features * features
             figures |= more | {"loss_features": features}
         return fakes, loss, figures
 
@@ -209,59 +208,16 @@ class StyleRecipe:
     ) -> dict[str, Tensor]:
         """One update of the encoder, with generator and discriminator as they are."""
         networks = self.networks
-        generator, encoder, judge = networks.generator, networks.encoder, networks.discriminator
-        generator.requires_grad_(False)
-        judge.requires_grad_(False)
+        networks.generator.requires_grad_(False)
+        networks.discriminator.requires_grad_(False)
         with autocast(images.device, self.settings.run.bf16):
-            with torch.no_grad():
-                samples = self.samples(len(images) // 2, random)
-                sampled = generator(samples.layers)
-                wanted = judge.features(images)
-                on_real = judge.logits(wanted[-1])
-            found = encoder(images)
-            redrawn = generator(found)
-            loss, figures = self._encoder_loss(samples, sampled, found, redrawn, images, random)
-            features = feature_distance(judge.features(redrawn), wanted)
-        loss = loss + self.settings.style_loss.features * features
+            samples = self.samples(len(images) // 2, random)
+            weights = self.settings.style_loss
+            loss, figures = loss_of_encoder_alone(networks, weights, images, samples, random)
         figures["gradient_norm"] = self._descend(["encoder"], loss, fabric)
-        generator.requires_grad_(True)
-        judge.requires_grad_(True)
-        figures |= {"loss_features": features, "sign_real": on_real.sign().mean()}
+        networks.generator.requires_grad_(True)
+        networks.discriminator.requires_grad_(True)
         return {name: value.detach() for name, value in figures.items()}
-
-    def _encoder_loss(
-        self,
-        samples: Samples,
-        sampled: Tensor,
-        found: Tensor,
-        redrawn: Tensor,
-        shown: Tensor,
-        random: torch.Generator,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The encoder's loss, but for D's features, and the figures to log.
-
-        Args:
-            samples: codes of the samples.
-            sampled: their images.
-            found: codes of real images.
-            redrawn: their reconstructions.
-            shown: the real images.
-            random: source of random numbers, on the CPU.
-        """
-        weights, generator = self.settings.style_loss, self.networks.generator
-        error = (redrawn - shown).abs().mean()
-        again = self.networks.encoder(sampled.detach())
-        codes = code_distance(again, samples.first.detach(), samples.unmixed)
-        with torch.no_grad(), float32_arithmetic(shown):
-            z = torch.empty(MAPPED_CODES, generator.code, device=shown.device)
-            mapped = generator.mapping(standard_normal(z, random))
-            slices = torch.empty(generator.code, SLICES, device=shown.device)
-            slices = standard_normal(slices, random)
-        with float32_arithmetic(shown):
-            spread = sliced_distance(found, mapped, slices)
-        loss = weights.reconstruction * error + weights.codes * codes + weights.spread * spread
-        figures = {"reconstruction_l1": error, "code_error": codes, "code_spread": spread}
-        return loss, figures
 
     def samples(self, count: int, random: torch.Generator) -> Samples:
         """Codes of new images, some of them mixed."""

@@ -15,7 +15,7 @@ from medxgan.networks.stylegan import StyleGenerator
 from medxgan.networks.stylegan_encoder import StyleEncoder
 from medxgan.networks.stylegan_statistics import CodeStatistics
 from medxgan.style_bundle import StyleThresholds
-from medxgan.style_inversion import place_images
+from medxgan.style_inversion import REFINED, place_images
 from medxgan.training.source import Images
 from medxgan.training.stylegan_losses import code_distance
 
@@ -50,6 +50,8 @@ def measure_style(
     statistics: CodeStatistics,
     images: Images,
     device: torch.device,
+    *,
+    steps: int = REFINED,
 ) -> HeldOutStyle:
     """Reconstruct held-out images, and find samples' own codes again.
 
@@ -62,12 +64,12 @@ def measure_style(
         statistics: of w, on the CPU.
         images: held-out ones.
         device: where to compute.
+        steps: of that optimisation; as many as explanations take, unless told otherwise.
     """
     rows = np.arange(len(images))
     refined_rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), REFINED_IMAGES)).astype(int)]
     near = statistics.to(device)
-
-    refined = partial(place_images, generator, encoder, near)
+    refined = partial(place_images, generator, encoder, near, steps=steps)
 
     def measured(chosen: NDArray[np.int64], find: Callable[[Tensor], Tensor]) -> Redrawn:
         columns: list[tuple[Tensor, ...]] = []

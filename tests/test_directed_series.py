@@ -75,6 +75,7 @@ def test_a_value_goes_to_a_value_of_its_range(images):
     found = fit_direction(bundle, "0" * 64, model, 0, name="grade", samples=100, device=CPU)
     for one in DirectedExplainer(bundle, found, CPU).toward(images, 3.0, frames=3):
         assert one.wanted.tolist() == pytest.approx([-1.0, 1.0, 3.0])  # 1 is the middle
+        assert captions_of(one)[-1] == f"{one.answers[-1].item():.1f}"
         torch.testing.assert_close(one.answers, one.wanted, atol=0.05, rtol=0)
     with pytest.raises(ConfigError, match="must lie in the model's range, -4 to 6, got 7"):
         evidence_for(7.0, model.spec)
@@ -121,7 +122,9 @@ def test_an_explainer_without_a_direction_has_no_series(tiny_bundle):
         check_series(medxgan.load(tiny_bundle, device="cpu"), 0.9)
 
 
-def one_series(answers: list[float], wanted: list[float]) -> Series:
+def one_series(
+    answers: list[float], wanted: list[float], spec: ClassifierSpec | None = None
+) -> Series:
     images = torch.zeros(2, 1, 8, 8)
     return Series(
         name="one",
@@ -133,6 +136,7 @@ def one_series(answers: list[float], wanted: list[float]) -> Series:
         reached=torch.tensor([True, False]),
         own=(answers[0], answers[1]),
         target_name="x",
+        spec=spec,
     )
 
 
@@ -154,7 +158,7 @@ def test_captions_never_pretend_to_be_certain():
 )
 def test_captions_of_a_value_are_in_its_units(high, texts):
     spec = ClassifierSpec(size=8, class_names=("x",), output="value", value_range=(0.0, high))
-    assert captions_of(one_series([1.0, 3.1], [1.0, 3.5]), spec) == texts
+    assert captions_of(one_series([1.0, 3.1], [1.0, 3.5], spec)) == texts
 
 
 def test_series_are_written_beside_a_report(explainer, images, tmp_path):

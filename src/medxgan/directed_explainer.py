@@ -206,6 +206,7 @@ class DirectedExplainer(Explainer):
                 reached=levels.reached[i].to(cpu),
                 own=(float(of_images[i]), float(of_redrawn[i])),
                 target_name=self.bundle.target_name,
+                spec=self.spec,
             )
             for i, name in enumerate(names)
         ]

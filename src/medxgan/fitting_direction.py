@@ -7,6 +7,7 @@ from torch import Tensor
 
 from medxgan.classifiers import KINDS as KINDS_OF_MODEL
 from medxgan.classifiers import TorchClassifier
+from medxgan.classifiers.constancy import check_varies
 from medxgan.direction_figures import (
     Samples,
     draw_samples,
@@ -42,9 +43,10 @@ DAMPINGS = (0.1, 1.0, 10.0, 100.0)
 """Of ``least_change``, the first one preserves the image best."""
 KEPT = 0.9
 """Of the images that the plain regression takes to the other side, so many must still get there."""
-SAME = 1e-4
-"""Evidence that varies less than this is constant."""
 KINDS: dict[str, Kind] = {"linear": "linear", "logistic": "logistic"}
+NO_DIRECTION = (
+    "no direction changes it; check the model, or train the generator on images that it tells apart"
+)
 ASKING, WATCHING = 0.6, 0.2
 """Shares of the work, about: asking the model, and watching the image; the rest is moving."""
 
@@ -113,7 +115,7 @@ def fit_direction(
     fitted, choosing = asked[:samples], asked[samples : samples + tried]
     held_out = asked[samples + tried :]
     for part in (fitted, held_out):
-        _check_varies(part, classifier, target)
+        check_varies(part.evidence, classifier.spec, target, "drawn images", NO_DIRECTION)
     weights = _regress(kind, fitted)
     metric = _mean_metric(network, choosing.z1[:watched], progress)
     ends = ends_of(asked.evidence)
@@ -185,17 +187,6 @@ def _check_oracle(bundle: StyleBundle, oracle: TorchClassifier, model: TorchClas
             f"{KINDS_OF_MODEL[oracle.kind].title} cannot be kept beside a direction; leave out "
             "--oracle here and give it to medxgan evaluate"
         )
-
-
-def _check_varies(asked: Samples, classifier: TorchClassifier, target: int) -> None:
-    if float(asked.evidence.std()) >= SAME:
-        return
-    raise ClassifierError(
-        f"the model gives the same answer to all {len(asked.evidence)} drawn images, "
-        f"{float(asked.evidence.mean().sigmoid()):.3f} for '{classifier.spec.class_names[target]}',"
-        " so that no direction changes it; check the model, or train the generator on images that "
-        "it tells apart"
-    )
 
 
 def _regress(kind: Kind, asked: Samples) -> Tensor:

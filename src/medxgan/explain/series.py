@@ -29,6 +29,7 @@ class Series:
         reached: is the wanted answer had, or more on the way to it? bool ``[T]``.
         own: what the model says of the original and of the reconstruction.
         target_name: name of the explained class, or of the value.
+        spec: of the classifier, for units; None for a probability.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Series:
     reached: Tensor
     own: tuple[float, float]
     target_name: str
+    spec: ClassifierSpec | None = None
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``series.png``, ``series.npz`` and ``series.json``."""

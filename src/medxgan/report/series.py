@@ -14,7 +14,6 @@ from medxgan.report.figures import intensity_picture, png_bytes
 from medxgan.report.saving import unique_folder_names
 from medxgan.report.staging import staged_folder
 from medxgan.scoretext import answer_text
-from medxgan.types import ClassifierSpec
 
 TABLE_FILE = "series.csv"
 SMALLEST_FRAME = 96
@@ -22,33 +21,19 @@ SMALLEST_FRAME = 96
 CAPTION, MARGIN = 14, 4
 
 
-def save_series(
-    series: Series, folder: str | os.PathLike[str], spec: ClassifierSpec | None = None
-) -> Path:
+def save_series(series: Series, folder: str | os.PathLike[str]) -> Path:
     """Write ``series.png``, ``series.npz`` and ``series.json`` into a folder.
-
-    Args:
-        series: to write.
-        folder: made where it is missing.
-        spec: of the classifier; needed for a value.
 
     Raises:
         OutputError: the folder cannot be made or written to; no file is left half-written.
     """
     with staged_folder(folder) as stage:
-        _write_files(series, stage, spec)
+        _write_files(series, stage)
     return Path(folder)
 
 
-def write_series(
-    series: Sequence[Series], folder: str | os.PathLike[str], spec: ClassifierSpec | None = None
-) -> Path:
+def write_series(series: Sequence[Series], folder: str | os.PathLike[str]) -> Path:
     """Write one subfolder an image, named as in a report of the same images, and a table of all.
-
-    Args:
-        series: to write.
-        folder: made where it is missing.
-        spec: of the classifier; needed for a value.
 
     Returns:
         The path of the table.
@@ -60,7 +45,7 @@ def write_series(
     with staged_folder(folder) as stage:
         for one, subfolder in zip(series, subfolders, strict=True):
             (stage / subfolder).mkdir()
-            _write_files(one, stage / subfolder, spec)
+            _write_files(one, stage / subfolder)
         with (stage / TABLE_FILE).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["name", "folder", "frame", "wanted", "answer", "reached"])
@@ -74,14 +59,14 @@ def write_series(
     return Path(folder) / TABLE_FILE
 
 
-def captions_of(series: Series, spec: ClassifierSpec | None = None) -> list[str]:
+def captions_of(series: Series) -> list[str]:
     """The model's answers to original, reconstruction and all frames, ``T + 2`` texts.
 
     An answer that is not the wanted one is marked.
     """
-    image, redrawn = (answer_text(answer, spec) for answer in series.own)
+    image, redrawn = (answer_text(answer, series.spec) for answer in series.own)
     answers, wanted = (
-        [answer_text(answer, spec) for answer in part.tolist()]
+        [answer_text(answer, series.spec) for answer in part.tolist()]
         for part in (series.answers, series.wanted)
     )
     return [f"image {image}", f"redrawn {redrawn}"] + [
@@ -90,14 +75,9 @@ def captions_of(series: Series, spec: ClassifierSpec | None = None) -> list[str]
     ]
 
 
-def series_picture(series: Series, spec: ClassifierSpec | None = None) -> Image.Image:
-    """Original, reconstruction, then all frames, each with the model's answer below.
-
-    Args:
-        series: to draw.
-        spec: of the classifier; needed for a value.
-    """
-    captions = captions_of(series, spec)
+def series_picture(series: Series) -> Image.Image:
+    """Original, reconstruction, then all frames, each with the model's answer below."""
+    captions = captions_of(series)
     pictures = [
         intensity_picture(image) for image in (series.image, series.reconstruction, *series.frames)
     ]
@@ -113,8 +93,8 @@ def series_picture(series: Series, spec: ClassifierSpec | None = None) -> Image.
     return sheet
 
 
-def _write_files(series: Series, folder: Path, spec: ClassifierSpec | None) -> None:
-    (folder / "series.png").write_bytes(png_bytes(series_picture(series, spec)))
+def _write_files(series: Series, folder: Path) -> None:
+    (folder / "series.png").write_bytes(png_bytes(series_picture(series)))
     np.savez_compressed(
         folder / "series.npz",
         **{

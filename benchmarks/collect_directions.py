@@ -2,8 +2,8 @@
 
     python benchmarks/collect_directions.py runs/images cnn=measured-cnn vgg=measured-vgg --out FILE
 
-Each ``NAME=FOLDER`` is a direction and the folder of its evaluation. ``benchmarks/tables.py`` draws
-the tables of docs/real-stylegan.md from such files.
+Each ``NAME=FOLDER`` is a direction and the folder of its evaluation; ``NAME`` alone one that was not
+evaluated. ``benchmarks/tables.py`` draws the tables of docs/real-stylegan.md from such files.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from medxgan.style_bundle import StyleManifest
 Document = dict[str, Any]
 
 
-def collect(bundle: str, evaluations: dict[str, Path]) -> Document:
+def collect(bundle: str, evaluations: dict[str, Path | None]) -> Document:
     """Figures of a bundle, its directions and their evaluations.
 
     Raises:
@@ -38,7 +38,7 @@ def collect(bundle: str, evaluations: dict[str, Path]) -> Document:
         "directions": {
             name: {
                 "fit": _fit(find_direction(folder, name)),
-                "evaluation": _figures(evaluation),
+                "evaluation": None if evaluation is None else _figures(evaluation),
             }
             for name, evaluation in evaluations.items()
         },
@@ -64,13 +64,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bundle")
-    parser.add_argument("evaluations", nargs="+", metavar="NAME=FOLDER")
+    parser.add_argument("evaluations", nargs="+", metavar="NAME[=FOLDER]")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     pairs = [given.partition("=") for given in arguments.evaluations]
-    if not all(folder for _, _, folder in pairs):
-        parser.error(f"expected NAME=FOLDER, got {' '.join(arguments.evaluations)}")
-    evaluations = {name: Path(folder) for name, _, folder in pairs}
+    evaluations = {name: Path(folder) if folder else None for name, _, folder in pairs}
     publish(lambda: collect(arguments.bundle, evaluations), arguments.out, None)
 
 

@@ -47,8 +47,8 @@ def fitted(document: Document) -> str:
 
 def explained(document: Document) -> str:
     """What became of real images, with intervals."""
-    directions: Document = document["directions"]
-    found = [direction["evaluation"] for direction in directions.values()]
+    evaluations = _evaluations(document)
+    found = list(evaluations.values())
     rows = [
         ["images; called positive", *(_counts(figures) for figures in found)],
         ["status ok", *(f"{f['statuses']['ok']} of {f['statuses']['n']}" for f in found)],
@@ -57,19 +57,24 @@ def explained(document: Document) -> str:
         [label, *(_cell(figures[section][key]) for figures in found)]
         for label, (section, key) in EXPLAINED.items()
     ]
-    return markdown(["Of images not trained on", *directions], rows)
+    return markdown(["Of images not trained on", *evaluations], rows)
 
 
 def localized(document: Document) -> str:
     """Where the maps point, against the masks."""
-    found = {name: each["evaluation"] for name, each in document["directions"].items()}
     rows = [
         [name, method, *(_cell(figures[part][method][key]) for part, key in LOCALIZED.values())]
-        for name, figures in found.items()
+        for name, figures in _evaluations(document).items()
         for method, of_map in figures["localization"].items()
         if of_map["pointing"]["value"] is not None
     ]
     return markdown(["model", "map", *LOCALIZED], rows)
+
+
+def _evaluations(document: Document) -> Document:
+    """Figures of the directions that were evaluated, by name."""
+    directions: Document = document["directions"]
+    return {name: each["evaluation"] for name, each in directions.items() if each["evaluation"]}
 
 
 def _counts(figures: Document) -> str:

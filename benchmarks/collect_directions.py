@@ -1,9 +1,9 @@
 """One JSON from a style-based bundle, its directions, and what ``medxgan evaluate`` found of each.
 
-    python benchmarks/collect_directions.py runs/images cnn=measured-cnn vgg=measured-vgg --out FILE
+    python benchmarks/collect_directions.py runs/images cnn=measured vgg --out FILE
 
-Each ``NAME=FOLDER`` is a direction and the folder of its evaluation; ``NAME`` alone one that was not
-evaluated. ``benchmarks/tables.py`` draws the tables of docs/real-stylegan.md from such files.
+Each ``NAME=FOLDER`` is a direction and the folder of its evaluation, ``NAME`` alone one without.
+``benchmarks/tables.py`` draws the tables of docs/real-stylegan.md from such files.
 """
 
 import argparse

@@ -136,6 +136,7 @@ TABLES |= {
     f"{name}-{part}": Table(f"stylegan-{name}.json", draw)
     for name in ("lgg", "nih")
     for part, draw in (("fitted", fitted), ("explained", explained))
+    if (name, part) != ("nih", "explained")
 } | {"lgg-localized": Table("stylegan-lgg.json", localized)}
 
 

@@ -28,6 +28,14 @@ EXPLAINED = {
     "SSIM of x and x⁻ outside of the lesion": ("counterfactual", "preservation_ssim"),
     "monotone films": ("monotonicity", "monotone_paths"),
 }
+MOVED = {
+    "validity": "validity",
+    "crossing": "crossing",
+    "transfer_validity": "transfer validity",
+    "pointing": "pointing",
+    "average_precision": "average precision",
+    "average_precision_smoothed": "smoothed",
+}
 LOCALIZED = {
     "pointing": ("localization", "pointing"),
     "average precision": ("localization", "average_precision"),
@@ -69,6 +77,23 @@ def localized(document: Document) -> str:
         if of_map["pointing"]["value"] is not None
     ]
     return markdown(["model", "map", *LOCALIZED], rows)
+
+
+def shipped(document: Document) -> str:
+    """Phantoms moved in every way, of every direction of the shipped bundle."""
+    rows = [
+        [
+            f"{name}: {way}",
+            *(
+                " / ".join(f"{found[side][figure]['value']:.3f}" for side in ("down", "up"))
+                for figure in MOVED
+            ),
+        ]
+        for name, figures in document.items()
+        for way, found in figures["phantoms"].items()
+        if way != "reconstruction"
+    ]
+    return markdown(["of 200 phantoms, down / up", *MOVED.values()], rows)
 
 
 def _evaluations(document: Document) -> Document:

@@ -1,4 +1,4 @@
-"""The tables of docs/benchmarks.md and docs/real-stylegan.md, from what benchmarks/results keeps.
+"""Tables of docs/benchmarks.md, bundles.md and real-stylegan.md, from what benchmarks/results keeps.
 
     python benchmarks/tables.py            # prints them
     python benchmarks/tables.py --write    # puts them into the pages, between their markers
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from direction_tables import explained, fitted, localized
+from direction_tables import explained, fitted, localized, shipped
 from markdown_tables import markdown
 from medxgan.report.evaluation_tables import CONTROLS as CONTROL_COLUMNS
 from medxgan.report.evaluation_tables import (
@@ -36,7 +36,7 @@ from shortcut import table as shortcut_table
 
 PROJECT = Path(__file__).parent.parent
 RESULTS = PROJECT / "benchmarks" / "results"
-PAGES = [PROJECT / "docs" / name for name in ("benchmarks.md", "real-stylegan.md")]
+PAGES = [PROJECT / "docs" / name for name in ("benchmarks.md", "bundles.md", "real-stylegan.md")]
 MARKED = re.compile(r"<!-- table: (?P<name>\S+) -->\n.*?<!-- end -->", re.DOTALL)
 
 Document = dict[str, Any]
@@ -137,7 +137,10 @@ TABLES |= {
     for name in ("lgg", "nih")
     for part, draw in (("fitted", fitted), ("explained", explained))
     if (name, part) != ("nih", "explained")
-} | {"lgg-localized": Table("stylegan-lgg.json", localized)}
+} | {
+    "lgg-localized": Table("stylegan-lgg.json", localized),
+    "chest-directions": Table("direction-chest-phantom.json", shipped),
+}
 
 
 def drawn(name: str) -> str:

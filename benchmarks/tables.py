@@ -1,4 +1,4 @@
-"""Tables of docs/benchmarks.md, bundles.md and real-stylegan.md, from what benchmarks/results keeps.
+"""Tables of docs/benchmarks.md, bundles.md and real-stylegan.md, from benchmarks/results.
 
     python benchmarks/tables.py            # prints them
     python benchmarks/tables.py --write    # puts them into the pages, between their markers

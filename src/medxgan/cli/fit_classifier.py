@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from medxgan.cli.options import DataPath, Device, Quiet, Seed
+from medxgan.cli.options import (
+    Axis,
+    DataPath,
+    Device,
+    Quiet,
+    Seed,
+    Slice,
+    Volume,
+    Window,
+)
 
 
 def fit_classifier(
@@ -48,6 +57,10 @@ def fit_classifier(
         typer.Option(help="The highest of the run; what suits the architecture by default."),
     ] = None,
     bf16: Annotated[bool, typer.Option(help="bfloat16 convolutions: faster, rounded.")] = True,
+    window: Window = None,
+    axis: Axis = None,
+    slice: Slice = None,
+    volume: Volume = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -55,7 +68,7 @@ def fit_classifier(
     """Train a classifier that can then be explained."""
     from medxgan.classifiers import save_classifier
     from medxgan.console import print_table, say_notes
-    from medxgan.data import open_dataset
+    from medxgan.data import open_dataset, parse_presentation
     from medxgan.device import choose_device
     from medxgan.fitted_answer import choose_answer
     from medxgan.fitting import (
@@ -72,9 +85,10 @@ def fit_classifier(
 
     check_writable_file(out, ".safetensors")
     check_size(size)
+    presentation = parse_presentation(window, axis, slice, volume)
     chosen_device = choose_device(device)
     with busy(f"Reading {data}", quiet=quiet):
-        images = open_dataset(data, size=size, channels=channels)
+        images = open_dataset(data, size=size, channels=channels, presentation=presentation)
     answer, notes = choose_answer(
         images, output, name=value_name, value_range=value_range, positive_from=threshold
     )

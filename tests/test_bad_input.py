@@ -83,7 +83,8 @@ def test_empty_folder(refuses, tmp_path, tiny_bundle, classifier_file):
         ("train", tmp_path / "empty", "--classifier", classifier_file),
     ):
         refuses(
-            *command, saying="must hold PNG, JPEG or TIFF images in class folders, got no files"
+            *command,
+            saying="must hold PNG, JPEG, TIFF, DICOM or NIfTI images in class folders",
         )
 
 

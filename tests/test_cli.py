@@ -369,7 +369,7 @@ def test_inspect_a_description(medxgan, tmp_path, classifier_file):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("scan.dcm", b"DICM", r"of type '.dcm', which this program cannot use"),
+        ("scan.bmp", b"BM", r"of type '.bmp', which this program cannot use"),
         ("broken.toml", b"= 3", "is not a TOML file"),
         ("broken.json", b"{", "is not a JSON file"),
         ("other.json", b'{"a": 1}', "specification is wrong"),

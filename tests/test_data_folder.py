@@ -231,13 +231,13 @@ def test_missing_empty_and_foreign_paths(tmp_path):
         open_dataset(tmp_path / "nowhere")
     with pytest.raises(DataError, match="in class folders, got no files"):
         open_dataset(tmp_path)
-    (tmp_path / "scan.dcm").touch()
-    with pytest.raises(DataError, match=r"in class folders, got \.dcm"):
+    (tmp_path / "scan.bmp").touch()
+    with pytest.raises(DataError, match=r"in class folders, got \.bmp"):
         open_dataset(tmp_path)
-    with pytest.raises(DataError, match=r"is of type '\.dcm'; a data set is a folder"):
-        open_dataset(tmp_path / "scan.dcm")
+    with pytest.raises(DataError, match=r"is of type '\.bmp'; a data set is a folder"):
+        open_dataset(tmp_path / "scan.bmp")
     draw(tmp_path / "one.png")
-    with pytest.raises(DataError, match=r"is one image; a data set is a folder"):
+    with pytest.raises(DataError, match=r"is an image file; a data set is a folder"):
         open_dataset(tmp_path / "one.png")
 
 

@@ -240,8 +240,8 @@ def test_constant_and_broken_images_are_refused(tmp_path):
 def test_missing_and_foreign_files_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"none\.png does not exist"):
         read_image(tmp_path / "none.png")
-    with pytest.raises(DataError, match=r"'\.dcm', which cannot be read"):
-        read_image(tmp_path / "scan.dcm")
+    with pytest.raises(DataError, match=r"'\.bmp', which cannot be read"):
+        read_image(tmp_path / "scan.bmp")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(DataError, match=r"folder\.png"):
         read_image(tmp_path / "folder.png")
@@ -271,7 +271,7 @@ def test_the_images_that_a_path_stands_for(tmp_path):
     assert names == ["a.tif", "b/1.JPG", "b/2.png"]
     assert image_files(tmp_path / "a.tif") == [tmp_path / "a.tif"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no PNG, JPEG or TIFF images"):
+    with pytest.raises(DataError, match="holds no PNG, JPEG, TIFF, DICOM or NIfTI images"):
         image_files(tmp_path / "empty")
     with pytest.raises(DataError, match=r"'\.txt', which cannot be read"):
         image_files(tmp_path / "notes.txt")

@@ -83,7 +83,7 @@ def test_absolute_paths_and_quotes(root):
         ("path,label\nscans/0.png,1\nnone.png,0\n", r"row 2: path 'none\.png' does not exist"),
         ("path,label,mask\nscans/0.png,1,m.png\n", r"row 1: mask 'm\.png' does not exist"),
         ("path,label,twin\nscans/0.png,1,t.png\n", r"row 1: twin 't\.png' does not exist"),
-        ("path,label\nscan.dcm,1\n", r"row 1: .*'\.dcm', which cannot be read"),
+        ("path,label\nscan.bmp,1\n", r"row 1: .*'\.bmp', which cannot be read"),
         ("path,label\n,1\n", "row 1: the path is empty"),
         ("path,label\nscans/0.png,0.5\n", "column 'label' must hold whole numbers"),
         ("path,label,split\nscans/0.png,1,holdout\n", "column 'split' must hold train"),

@@ -154,13 +154,13 @@ def test_errors(tmp_path, scans):
         read_inputs([], size=16, channels=1)
     with pytest.raises(DataError, match="nowhere does not exist"):
         read_inputs([tmp_path / "nowhere"], size=16, channels=1)
-    with pytest.raises(DataError, match="one image and has no split 'test'"):
+    with pytest.raises(DataError, match="no data set and has no split 'test'"):
         read_inputs([image], size=16, channels=1, split="test")
     with pytest.raises(DataError, match="no split is named 'tset'; did you mean 'test'"):
         read_inputs([scans], size=16, channels=1, split="tset")
     draw(tmp_path / "lone" / "test" / "tumour" / "ann.png")
     with pytest.raises(DataError, match="the data set has no 'val' images"):
         read_inputs([tmp_path / "lone"], size=16, channels=1, split="val")
-    (tmp_path / "scan.dcm").write_bytes(b"DICM")
-    with pytest.raises(DataError, match=r"of type '\.dcm'"):
-        read_inputs([tmp_path / "scan.dcm"], size=16, channels=1)
+    (tmp_path / "scan.bmp").write_bytes(b"BM")
+    with pytest.raises(DataError, match=r"of type '\.bmp'"):
+        read_inputs([tmp_path / "scan.bmp"], size=16, channels=1)

@@ -20,8 +20,8 @@ from medxgan.classifiers import KINDS
 from medxgan.classifiers.model_files import kind_of_file
 from medxgan.classifiers.surrogate import true_model_of
 from medxgan.config import TrainingSettings, load_settings, settings_to_toml
-from medxgan.data import Dataset, open_dataset, read_image
-from medxgan.data.images import IMAGE_SUFFIXES
+from medxgan.data import Dataset, open_dataset
+from medxgan.data.formats import FORMATS_IN_WORDS, kind_of
 from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
 from medxgan.direction_figures import figure_text
@@ -29,6 +29,7 @@ from medxgan.direction_file import MANIFEST_NAME as DIRECTION_MANIFEST
 from medxgan.direction_file import DirectionManifest, read_direction_manifest
 from medxgan.direction_folder import FOLDER, fitted_directions
 from medxgan.errors import DataError
+from medxgan.image_inspection import image_finding, note_facts
 from medxgan.model_inspection import (
     Facts,
     Finding,
@@ -49,13 +50,20 @@ from medxgan.training.state import CHECKPOINT_NAME
 SETTINGS_NAME = "settings.toml"
 
 
-def inspect(source: str, *, weights: Path | None = None, spec: Path | None = None) -> Finding:
+def inspect(
+    source: str,
+    *,
+    weights: Path | None = None,
+    spec: Path | None = None,
+    identifiers: bool = False,
+) -> Finding:
     """Find out what a path, a shipped bundle's name or a classifier's place in code is.
 
     Args:
         source: what to look at.
         weights: of a classifier that is given as code.
         spec: what such a classifier, or one in a model file, takes and gives.
+        identifiers: of a DICOM file, tell whose it is.
 
     Raises:
         MedxganError: it is missing, damaged, or nothing that this program can use; the sentence
@@ -78,12 +86,10 @@ def inspect(source: str, *, weights: Path | None = None, spec: Path | None = Non
         raise DataError(f"{source} does not exist; check the path (shipped bundles: {names})")
     if path.is_dir():
         return _folder(path)
-    kind = kind_of_file(path)
-    if kind is not None:
-        return model_file_finding(path, kind, given)
+    model_kind = kind_of_file(path)
+    if model_kind is not None:
+        return model_file_finding(path, model_kind, given)
     suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
-        return _image(path)
     readers: dict[str, Callable[[Path], Finding]] = {
         ".npz": _dataset,
         ".csv": _dataset,
@@ -93,13 +99,16 @@ def inspect(source: str, *, weights: Path | None = None, spec: Path | None = Non
         ".pt": _torch_weights,
         ".pth": _torch_weights,
     }
-    if suffix not in readers:
-        raise DataError(
-            f"{path} is of type '{path.suffix}', which this program cannot use; it takes PNG, JPEG "
-            "and TIFF images, folders of them, .npz, .csv, .safetensors, .onnx, .pt2, .toml and "
-            ".json files, TorchScript, and bundles"
-        )
-    return readers[suffix](path)
+    if suffix in readers:
+        return readers[suffix](path)
+    image_kind = kind_of(path)
+    if image_kind is not None:
+        return image_finding(path, image_kind, identifiers=identifiers)
+    raise DataError(
+        f"{path} is of type '{path.suffix}', which this program cannot use; it takes "
+        f"{FORMATS_IN_WORDS} images, folders of them, .npz, .csv, .safetensors, .onnx, .pt2, .toml "
+        "and .json files, TorchScript, and bundles"
+    )
 
 
 def _folder(path: Path) -> Finding:
@@ -110,20 +119,6 @@ def _folder(path: Path) -> Finding:
     if (path / CHECKPOINT_NAME).is_file():
         return _run(path)
     return _dataset(path)
-
-
-def _image(path: Path) -> Finding:
-    sample = read_image(path)
-    channels, height, width = sample.image.shape
-    facts = {
-        "size": f"{height} x {width} pixels",
-        "channels": channel_words(channels),
-        "intensities": f"{float(sample.image.min()):.2f} to {float(sample.image.max()):.2f}, "
-        "where black is -1 and white is 1",
-    }
-    return Finding(
-        "an image", facts | _note_facts(sample.notes), f"explain BUNDLE {path} --out FOLDER"
-    )
 
 
 def _dataset(path: Path) -> Finding:
@@ -138,7 +133,7 @@ def _dataset(path: Path) -> Finding:
         **{f"split '{name}'": _split_words(data, index) for index, name in enumerate(SPLIT_NAMES)},
         "lesion masks": f"known for {int(data.has_mask.sum())} images",
         "healthy twins": "yes" if data.has_twins else "no",
-        **_note_facts(data.notes),
+        **note_facts(data.notes),
     }
     kind = kinds.get(path.suffix.lower(), "a data set in folders")
     labelled = bool((data.labels != UNLABELLED).any())
@@ -354,7 +349,3 @@ def _torch_weights(path: Path) -> Finding:
     if path.name == CHECKPOINT_NAME:
         raise DataError(f"{path} belongs to a training run; inspect its folder {path.parent}")
     return weights_finding(path)
-
-
-def _note_facts(notes: tuple[str, ...]) -> Facts:
-    return {"note" if not place else f"note {place + 1}": note for place, note in enumerate(notes)}

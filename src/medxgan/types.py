@@ -192,11 +192,15 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class Sample:
-    """One image as read from disk: ``image`` ``[C, H, W]`` in [-1, 1] and what is known of it."""
+    """One image as read from disk: ``image`` ``[C, H, W]`` in [-1, 1] and what is known of it.
+
+    ``spacing`` is the distance of its rows and of its columns in the patient, mm, where known.
+    """
 
     image: Tensor
     name: str
     notes: tuple[str, ...] = ()
+    spacing: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from medxgan.cli.fit_direction import fit_direction
 from medxgan.cli.inspect import inspect
 from medxgan.cli.phantom import phantom
 from medxgan.cli.train import train
+from medxgan.cli.view import view
 from medxgan.version import __version__
 
 __all__ = ["app", "main"]
@@ -31,6 +32,7 @@ COMMANDS = (
     explain,
     evaluate,
     audit,
+    view,
     inspect,
 )
 

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
+    Axis,
+    BestSlice,
     BundleName,
     DataPath,
     Device,
@@ -16,7 +18,9 @@ from medxgan.cli.options import (
     Seed,
     Spec,
     Split,
+    Volume,
     Weights,
+    Window,
 )
 
 STAGES = {
@@ -50,6 +54,10 @@ def audit(
     weights: Weights = None,
     spec: Spec = None,
     refine: Refine = None,
+    window: Window = None,
+    axis: Axis = None,
+    slice: BestSlice = None,
+    volume: Volume = None,
     seed: Seed = 12345,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -62,9 +70,10 @@ def audit(
     from medxgan.audit.wording import conclusion, legend
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
+    from medxgan.data import parse_presentation
     from medxgan.data.choosing import choose_images
     from medxgan.explain import METHODS
-    from medxgan.explaining import parse_settings
+    from medxgan.explaining import open_shown, parse_settings
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, stages
@@ -72,13 +81,14 @@ def audit(
     names = ",".join(DEFAULT_METHODS) if methods is None else methods
     chosen = parse_settings(names, start="encoder", refine=refine)
     settings = AuditSettings(chosen.methods, most=most, masks=not ignore_masks, seed=seed)
+    presentation = parse_presentation(window, axis, slice, volume, may_score=True)
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
     if refine is not None:
         explainer.inversion_steps = refine
     with busy(f"Reading {data}", quiet=quiet):
-        opened = explainer.open_dataset(data)
+        opened = open_shown(explainer, data, presentation)
     images, _ = choose_images(opened, split, labelled=False)
     say_notes(images.notes, quiet=quiet)
     with stages(STAGES, quiet=quiet) as tell:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
+    Axis,
     BatchSize,
     Bf16,
     DataPath,
@@ -15,9 +16,12 @@ from medxgan.cli.options import (
     Patience,
     Quiet,
     Seed,
+    Slice,
     Spec,
     Target,
+    Volume,
     Weights,
+    Window,
 )
 
 
@@ -54,6 +58,10 @@ def distill(
     batch_size: BatchSize = 64,
     learning_rate: LearningRate = None,
     bf16: Bf16 = True,
+    window: Window = None,
+    axis: Axis = None,
+    slice: Slice = None,
+    volume: Volume = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -65,7 +73,7 @@ def distill(
     from medxgan.classifiers import load_classifier, save_classifier
     from medxgan.classifiers.distill_settings import DistillSettings
     from medxgan.console import print_table, say_notes
-    from medxgan.data import open_dataset
+    from medxgan.data import open_dataset, parse_presentation
     from medxgan.device import choose_device
     from medxgan.distilling import (
         LIKENESS_HEADER,
@@ -89,12 +97,18 @@ def distill(
         seed=seed,
         bf16=bf16,
     )
+    presentation = parse_presentation(window, axis, slice, volume)
     check_writable_file(out, ".safetensors")
     chosen_device = choose_device(device)
     true_model = load_classifier(model, weights=weights, spec=spec)
     explained = true_model.spec.target_index(target)
     with busy(f"Reading {data}", quiet=quiet):
-        images = open_dataset(data, size=true_model.spec.size, channels=true_model.spec.channels)
+        images = open_dataset(
+            data,
+            size=true_model.spec.size,
+            channels=true_model.spec.channels,
+            presentation=presentation,
+        )
     say_notes([*images.notes, *filter(None, [size_note(true_model)])], quiet=quiet)
     with progress("Distilling", epochs, "epochs", quiet=quiet) as report:
         surrogate = distill_on_dataset(

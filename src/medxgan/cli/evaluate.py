@@ -7,6 +7,8 @@ import typer
 
 from medxgan.cli.options import (
     INTERRUPTED,
+    Axis,
+    BestSlice,
     BundleName,
     DataPath,
     Device,
@@ -17,7 +19,9 @@ from medxgan.cli.options import (
     Seed,
     Spec,
     Split,
+    Volume,
     Weights,
+    Window,
 )
 
 STAGES = {
@@ -61,6 +65,10 @@ def evaluate(
         bool, typer.Option("--no-controls", help="Leave out what should come out worse.")
     ] = False,
     refine: Refine = None,
+    window: Window = None,
+    axis: Axis = None,
+    slice: BestSlice = None,
+    volume: Volume = None,
     seed: Seed = 12345,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -68,18 +76,20 @@ def evaluate(
     """Measure how good the explanations are; Ctrl-C can be resumed by the same command."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import say_notes
+    from medxgan.data import parse_presentation
     from medxgan.data.choosing import choose_images
     from medxgan.evaluate import evaluate as measure
     from medxgan.evaluate.demands import check_numbers
     from medxgan.evaluate.output import caution_of, print_evaluation, write_evaluation
     from medxgan.evaluate.parts import finished_before
-    from medxgan.explaining import parse_settings
+    from medxgan.explaining import open_shown, parse_settings
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, stages
 
     settings = parse_settings(methods, start="encoder", refine=refine)
     check_numbers(codes=codes)
+    presentation = parse_presentation(window, axis, slice, volume, may_score=True)
     check_writable_folder(out)
     finished = finished_before(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
@@ -88,7 +98,7 @@ def evaluate(
     if refine is not None:
         explainer.inversion_steps = refine
     with busy(f"Reading {data}", quiet=quiet):
-        opened = explainer.open_dataset(data)
+        opened = open_shown(explainer, data, presentation)
     images, chosen_split = choose_images(opened, split, labelled=True)
     say_notes(images.notes, quiet=quiet)
     kept = f"what is measured is kept in {out}. Run the same command to go on"
@@ -117,6 +127,7 @@ def evaluate(
                 settings={
                     "data": data.resolve().name,
                     "split": chosen_split,
+                    **presentation.facts(),
                 },
             )
     except KeyboardInterrupt:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
+    Axis,
+    BestSlice,
     BundleName,
     Device,
     Direction,
@@ -15,7 +17,9 @@ from medxgan.cli.options import (
     Seed,
     Spec,
     Target,
+    Volume,
     Weights,
+    Window,
 )
 
 
@@ -53,6 +57,10 @@ def explain(
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
+    window: Window = None,
+    axis: Axis = None,
+    slice: BestSlice = None,
+    volume: Volume = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -60,10 +68,12 @@ def explain(
     """Explain images, and write a report for the browser."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
+    from medxgan.data import parse_presentation
     from medxgan.directed_series import check_series, series_of
     from medxgan.explaining import (
         explain_inputs,
         parse_settings,
+        read_shown,
         summary_rows,
         write_explanations,
     )
@@ -73,18 +83,19 @@ def explain(
     from medxgan.report.series import write_series
 
     settings = parse_settings(methods, refine=refine, start=start, frames=frames, seed=seed)
+    presentation = parse_presentation(window, axis, slice, volume, may_score=True)
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
     if to is not None:
         check_series(explainer, to)
     with busy("Reading images", quiet=quiet):
-        inputs = explainer.read(images, split)
+        inputs = read_shown(explainer, images, split, presentation)
     say_notes(inputs.notes, quiet=quiet)
     with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
         explanations = explain_inputs(explainer, inputs, settings, report, target=target)
     with busy("Writing the report", quiet=quiet):
-        page = write_explanations(explanations, explainer, out)
+        page = write_explanations(explanations, explainer, out, shown=presentation.facts())
     table = None
     if to is not None:
         with progress("Moving to the answer", len(inputs), "images", quiet=quiet) as report:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
+    Axis,
     BatchSize,
     Bf16,
     DataPath,
@@ -15,6 +16,9 @@ from medxgan.cli.options import (
     Patience,
     Quiet,
     Seed,
+    Slice,
+    Volume,
+    Window,
 )
 
 
@@ -53,6 +57,10 @@ def fit_classifier(
     batch_size: BatchSize = 64,
     learning_rate: LearningRate = None,
     bf16: Bf16 = True,
+    window: Window = None,
+    axis: Axis = None,
+    slice: Slice = None,
+    volume: Volume = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -60,7 +68,7 @@ def fit_classifier(
     """Train a classifier that can then be explained."""
     from medxgan.classifiers import save_classifier
     from medxgan.console import print_table, say_notes
-    from medxgan.data import open_dataset
+    from medxgan.data import open_dataset, parse_presentation
     from medxgan.device import choose_device
     from medxgan.fitted_answer import choose_answer
     from medxgan.fitting import (
@@ -77,9 +85,10 @@ def fit_classifier(
 
     check_writable_file(out, ".safetensors")
     check_size(size)
+    presentation = parse_presentation(window, axis, slice, volume)
     chosen_device = choose_device(device)
     with busy(f"Reading {data}", quiet=quiet):
-        images = open_dataset(data, size=size, channels=channels)
+        images = open_dataset(data, size=size, channels=channels, presentation=presentation)
     answer, notes = choose_answer(
         images, output, name=value_name, value_range=value_range, positive_from=threshold
     )

@@ -15,12 +15,18 @@ def inspect(
     *,
     weights: Weights = None,
     spec: Spec = None,
+    identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--show-identifiers", help="Of a DICOM file, tell the patient's name and identifier."
+        ),
+    ] = False,
 ) -> None:
     """Say what a file or folder is, and how to use it."""
     from medxgan.console import print_table
     from medxgan.inspection import inspect as look_at
 
-    found = look_at(source, weights=weights, spec=spec)
+    found = look_at(source, weights=weights, spec=spec, identifiers=identifiers)
     print(f"{source} is {found.kind}.")
     print_table(found.facts.items())
     print(f"Use it with: medxgan {found.use}")

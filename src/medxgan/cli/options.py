@@ -69,3 +69,30 @@ LearningRate = Annotated[
     typer.Option(help="The highest of the run; what suits the architecture by default."),
 ]
 Bf16 = Annotated[bool, typer.Option(help="bfloat16 convolutions: faster, rounded.")]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CENTRE,WIDTH",
+        help="Of DICOM and NIfTI images, such as 40,400; by default as the file says, or the range "
+        "of its values.",
+    ),
+]
+Axis = Annotated[
+    str | None,
+    typer.Option(help="Of NIfTI volumes: sagittal, coronal or axial; axial by default."),
+]
+Volume = Annotated[
+    int | None, typer.Option(help="Of NIfTI files of several volumes, from 1; the first.")
+]
+Slice = Annotated[
+    str | None,
+    typer.Option(help="Of volumes, series and files of several frames: a number from 1; or all."),
+]
+BestSlice = Annotated[
+    str | None,
+    typer.Option(
+        help="Of volumes, series and files of several frames: a number from 1; best, on which the "
+        "classifier is most sure; or all. By default best of a NIfTI file that is named itself, "
+        "all of others.",
+    ),
+]

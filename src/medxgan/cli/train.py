@@ -8,14 +8,18 @@ import typer
 
 from medxgan.cli.options import (
     INTERRUPTED,
+    Axis,
     DataPath,
     Device,
     Quiet,
     Seed,
+    Slice,
     Spec,
     Target,
     Threshold,
+    Volume,
     Weights,
+    Window,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +83,10 @@ def train(
     licence: Annotated[str, typer.Option(help="Of the data; kept in the bundle.")] = "not stated",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     processes: Annotated[int, typer.Option(help="Train on so many devices or processes.")] = 1,
+    window: Window = None,
+    axis: Axis = None,
+    slice: Slice = None,
+    volume: Volume = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -90,7 +98,7 @@ def train(
     from medxgan.classifiers import load_classifier
     from medxgan.config import load_settings
     from medxgan.console import say_notes
-    from medxgan.data import open_dataset
+    from medxgan.data import open_dataset, parse_presentation
     from medxgan.device import choose_device
     from medxgan.errors import ConfigError, nearest
     from medxgan.launching import is_helper_process, launch_fabric
@@ -124,7 +132,12 @@ def train(
     judge = load_classifier(oracle) if oracle is not None else None
     channels = model.spec.channels if model else None
     with busy(f"Reading {data}", quiet=quiet):
-        images = open_dataset(data, size=model.spec.size if model else size, channels=channels)
+        images = open_dataset(
+            data,
+            size=model.spec.size if model else size,
+            channels=channels,
+            presentation=parse_presentation(window, axis, slice, volume),
+        )
     say_notes(images.notes, quiet=quiet)
     name = data.resolve().name
     if model is None:

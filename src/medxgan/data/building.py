@@ -27,6 +27,7 @@ def build_dataset(
     has_mask: NDArray[np.bool_] | None = None,
     twins: NDArray[Any] | None = None,
     values: Sequence[float] | NDArray[Any] | None = None,
+    spacing: NDArray[Any] | None = None,
     notes: tuple[str, ...] = (),
     seed: int = 0,
 ) -> Dataset:
@@ -44,6 +45,7 @@ def build_dataset(
         has_mask: ``[M]``; default: all masks are known where there are masks.
         twins: like ``pixels``.
         values: ``[M]`` numbers that a model is to give, NaN = unknown.
+        spacing: ``[M, 2]`` distance of rows and columns, mm, NaN = unknown.
         notes: what the user must be told once.
         seed: of the splits that are made.
 
@@ -73,6 +75,7 @@ def build_dataset(
         "entries of has_mask": known,
         "twins": twins,
         "values": values,
+        "spacings": spacing,
     }
     for noun, column in columns.items():
         if column is not None and len(column) != count:
@@ -112,5 +115,6 @@ def build_dataset(
         has_mask=known,
         twins=None if twins is None else twins.astype(pixels.dtype, copy=False),
         values=numbers,
+        spacing=None if spacing is None else spacing.astype(np.float32, copy=False),
     )
     return Dataset(table, np.arange(count), notes + split_notes)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from medxgan.data.intensity import Limits, limits_note, to_signed
 from medxgan.data.labels import UNLABELLED
+from medxgan.data.presentation import Spacing
 from medxgan.data.split import SPLIT_NAMES
 from medxgan.errors import DataError, nearest
 from medxgan.types import ClassifierSpec
@@ -37,6 +38,8 @@ class Table:
         twins: like ``pixels``, the healthy twin of each image; ``None`` where there are none.
         values: float32 ``[M]``, a number that a model is to give, NaN = unknown; ``None`` where no
             image has one.
+        spacing: float32 ``[M, 2]``, distance of the rows and columns of each image in the patient,
+            mm, NaN = unknown; ``None`` where it is known of no image.
     """
 
     pixels: NDArray[Any]
@@ -50,6 +53,7 @@ class Table:
     has_mask: NDArray[np.bool_]
     twins: NDArray[Any] | None
     values: NDArray[np.float32] | None = None
+    spacing: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +138,20 @@ class Dataset:
         """
         values = self.table.values
         return None if values is None else torch.from_numpy(values[self.rows])
+
+    @property
+    def spacings(self) -> list[Spacing | None]:
+        """Distance of the rows and columns of each image in the patient, mm; None = unknown.
+
+        >>> from medxgan.data import build_dataset
+        >>> pixels = np.eye(8)[None, None].repeat(2, 0)
+        >>> build_dataset(pixels, [0, 1], spacing=np.array([[0.5, 0.5], [np.nan] * 2])).spacings
+        [(0.5, 0.5), None]
+        """
+        if self.table.spacing is None:
+            return [None] * len(self)
+        pairs = self.table.spacing[self.rows].tolist()
+        return [None if np.isnan(row) else (row, column) for row, column in pairs]
 
     @property
     def groups(self) -> NDArray[np.str_]:

@@ -8,6 +8,9 @@ from PIL import Image, UnidentifiedImageError
 
 from medxgan.errors import ConfigError, DataError, MedxganError
 
+MOST_LETTERS = 300
+"""Of what a file or a library says, in a sentence."""
+
 
 @contextmanager
 def reading(path: Path, kind: str) -> Iterator[None]:
@@ -48,11 +51,21 @@ damaged or cut short, replace or remove it
             f"{path} is not a PNG, JPEG or TIFF image that can be read; replace or remove it"
         ) from fault
     except Exception as fault:
-        reason = (str(fault) or type(fault).__name__).splitlines()[0]
+        reason = printable((str(fault) or type(fault).__name__).splitlines()[0])
         raise DataError(
             f"{path} cannot be read as {kind} ({reason}); "
             "it may be damaged or cut short, replace or remove it"
         ) from fault
+
+
+def printable(text: str) -> str:
+    """What a file says of itself, fit for one line: no control characters, and not endless.
+
+    >>> printable("CT\\x1b[2J\\n")
+    'CT?[2J?'
+    """
+    line = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return line if len(line) <= MOST_LETTERS else f"{line[:MOST_LETTERS]} ..."
 
 
 @contextmanager

@@ -6,11 +6,16 @@
     ├── train/healthy/ann.png       the classes; class/patient/file keeps a patient's images in
     ├── train/tumour/bob.png        one split
     ├── test/…
-    ├── masks/train/tumour/bob.png  optional: lesion masks, mirrored (any image suffix)
+    ├── masks/train/tumour/bob.png  optional: lesion masks, mirrored (any image suffix; of a volume
+    │                               or a file of several frames, one of the same shape)
     ├── twins/train/tumour/bob.png  optional: healthy twins, mirrored likewise
     └── values.csv                  optional: a number an image, columns path and value
 
 Images that lie in no class folder are unlabelled, where there are no class folders beside them.
+
+The DICOM files of a folder come in the order of their series; all files of a patient are one group,
+wherever they lie. A NIfTI volume gives its slices, and is a group unless it lies in a patient's
+folder.
 """
 
 from collections import Counter
@@ -21,18 +26,23 @@ from typing import NamedTuple
 import numpy as np
 
 from medxgan.data.dataset import Dataset
+from medxgan.data.entries import Entry, load_entries
 from medxgan.data.faults import about
 from medxgan.data.files import list_files
+from medxgan.data.formats import FORMATS_IN_WORDS, without_suffix
 from medxgan.data.images import is_image
 from medxgan.data.labels import named_labels
-from medxgan.data.loading import Entry, load_entries
 from medxgan.data.manifest import read_table
+from medxgan.data.presentation import AS_STORED, Presentation
 from medxgan.data.split import SPLITS
+from medxgan.data.stacks import arrange_dicom, of_one_slice
 from medxgan.data.values import Values, text_values
 from medxgan.errors import DataError
 
 MIRRORS = ("masks", "twins")
 VALUES_NAME = "values.csv"
+TABLE_OF_CONTENTS = "DICOMDIR"
+"""On a disc with DICOM files: a DICOM file, but no image."""
 
 
 class Place(NamedTuple):
@@ -43,14 +53,26 @@ class Place(NamedTuple):
     group: str
 
 
-def read_folder(root: Path, *, size: int | None, channels: int | None, seed: int) -> Dataset:
+def read_folder(
+    root: Path,
+    *,
+    size: int | None,
+    channels: int | None,
+    seed: int,
+    presentation: Presentation = AS_STORED,
+) -> Dataset:
     """Read a data set from a folder; see `medxgan.data.open_dataset`.
 
     Raises:
         DataError: the folder is missing, forbidden, empty, or not laid out as above.
+        MissingPackageError: a file in it needs a package that is not installed.
+        ConfigError: ``presentation`` asks what no file in it can give.
     """
     files = [path.relative_to(root) for path in list_files(root)]
     pictures, notes = _choose_pictures(root, files)
+    arranged = arrange_dicom([root / picture for picture in pictures])
+    pictures = [path.relative_to(root) for path in arranged.paths]
+    notes += arranged.notes
     split_layout = _has_split_layout(root, pictures)
     places = [locate(picture, split_layout) for picture in pictures]
     masks = _mirror(root, files, "masks", pictures)
@@ -59,27 +81,31 @@ def read_folder(root: Path, *, size: int | None, channels: int | None, seed: int
         Entry(
             path=root / picture,
             name=picture.as_posix(),
-            group=place.group,
-            mask=masks.get(picture.with_suffix("")),
-            twin=twins.get(picture.with_suffix("")),
+            group=arranged.groups.get(root / picture) or place.group,
+            mask=masks.get(without_suffix(picture)),
+            twin=twins.get(without_suffix(picture)),
+            stack=arranged.stacks.get(root / picture),
         )
         for picture, place in zip(pictures, places, strict=True)
     ]
     labels, class_names = named_labels([place.label for place in places])
+    values = _values(root, files, pictures)
     unlabelled = int((labels < 0).sum())
     if unlabelled:
         notes += (f"{unlabelled} of {len(labels)} images lie in no class folder: unlabelled",)
     splits = np.array([place.split for place in places], dtype=np.uint8) if split_layout else None
+    kept = of_one_slice(entries, presentation)
     return load_entries(
-        entries,
-        labels,
+        [entries[index] for index in kept],
+        labels[kept],
         class_names,
-        splits,
+        None if splits is None else splits[kept],
         size=size,
         channels=channels,
         seed=seed,
-        values=_values(root, files, pictures),
+        values=None if values is None else values[kept],
         notes=notes,
+        presentation=presentation,
     )
 
 
@@ -101,15 +127,12 @@ def locate(picture: PurePath, split_layout: bool) -> Place:
 def _choose_pictures(root: Path, files: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
     """The images themselves, and notes on what is passed over."""
     own = [file for file in files if file.parts[0].lower() not in MIRRORS]
-    pictures = [file for file in own if is_image(file)]
-    suffixes = Counter(
-        file.suffix.lower() or file.name
-        for file in own
-        if not is_image(file) and file != Path(VALUES_NAME)
-    )
+    pictures = [file for file in own if is_image(root / file) and file.name != TABLE_OF_CONTENTS]
+    others = set(own) - {*pictures, Path(VALUES_NAME)}
+    suffixes = Counter(file.suffix.lower() or file.name for file in others)
     if not pictures:
         found = ", ".join(suffixes) or "no files"
-        raise DataError(f"{root} must hold PNG, JPEG or TIFF images in class folders, got {found}")
+        raise DataError(f"{root} must hold {FORMATS_IN_WORDS} images in class folders, got {found}")
     notes: tuple[str, ...] = ()
     if suffixes:
         notes += (f"{suffixes.total()} other files passed over ({', '.join(sorted(suffixes))})",)
@@ -161,11 +184,11 @@ def _mirror(
 ) -> dict[PurePath, Path]:
     """Path within the folder, without suffix -> its mask or twin."""
     found: dict[PurePath, Path] = {
-        PurePath(*file.parts[1:]).with_suffix(""): root / file
+        without_suffix(PurePath(*file.parts[1:])): root / file
         for file in files
-        if file.parts[0].lower() == mirror and len(file.parts) > 1 and is_image(file)
+        if file.parts[0].lower() == mirror and len(file.parts) > 1 and is_image(root / file)
     }
-    strays = sorted(found.keys() - {picture.with_suffix("") for picture in pictures})
+    strays = sorted(found.keys() - {without_suffix(picture) for picture in pictures})
     if strays:
         raise DataError(
             f"{found[strays[0]]} and {len(strays) - 1} other file(s) in {mirror} belong to no "

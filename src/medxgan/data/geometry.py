@@ -10,10 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from medxgan.data.decoded import MOST_PIXELS
 from medxgan.data.intensity import round_to
+from medxgan.data.presentation import Spacing
+from medxgan.errors import DataError
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
+SQUARE_ENOUGH = 0.01
+"""Pixels that are at most so much higher than wide, or wider than high, are left as they are."""
+MOST_ASPECT = 100.0
+"""Of a pixel that is worth resampling; a few thick slices of thin pixels stay well below."""
 
 
 class Fitted(NamedTuple):
@@ -52,16 +59,25 @@ def fit(images: NDArray[Any], size: int | None = None, channels: int | None = No
     return Fitted(images, tuple(changes))
 
 
-def fit_masks(masks: NDArray[Any], size: int | None = None) -> NDArray[np.bool_]:
+def fit_masks(
+    masks: NDArray[Any], size: int | None = None, square_shape: tuple[int, int] | None = None
+) -> NDArray[np.bool_]:
     """Masks ``[N, H, W]`` -> bool ``[N, S, S]``, placed as `fit` places their images.
 
     A pixel belongs to the resized mask where at least half of its area did.
+
+    Args:
+        masks: true, or not 0, on the lesion.
+        size: S; default: the greater side.
+        square_shape: height and width that `square_pixels` gave the images; default: H and W.
 
     >>> fit_masks(np.array([[[1, 1, 1, 0], [0, 0, 0, 0]]]), size=2).astype(int)
     array([[[1, 0],
             [0, 0]]])
     """
     truth = masks.astype(np.float32)[:, None]
+    if square_shape is not None and square_shape != truth.shape[2:]:
+        truth = stretch_to(truth, *square_shape)
     top, left, side = _square_frame(*truth.shape[2:])
     height, width = truth.shape[2:]
     square = np.zeros((len(truth), 1, side, side), dtype=np.float32)
@@ -70,6 +86,87 @@ def fit_masks(masks: NDArray[Any], size: int | None = None) -> NDArray[np.bool_]
         square = resize(square, size)
     # A half-covered pixel counts, also after float32 arithmetic.
     return np.asarray(square[:, 0] >= 0.5 - 1e-5)
+
+
+def unfit(
+    values: NDArray[Any], stored_shape: tuple[int, int], aspect: float = 1.0
+) -> NDArray[np.float32]:
+    """A map ``[S, S]`` of a fitted image -> ``[H, W]``, on the pixels of the image as stored.
+
+    The way of `square_pixels` and `fit` backwards: enlarged to the square, cut out of its padding,
+    and brought to the stored rows and columns.
+
+    Args:
+        values: one number for each pixel that `fit` gave.
+        stored_shape: H and W.
+        aspect: height of a stored pixel over its width.
+
+    >>> lesion = np.array([[0, 0, 0, 0], [0, 9, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    >>> unfit(lesion, stored_shape=(4, 2)).tolist()
+    [[0.0, 0.0], [9.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+    """
+    height, width = square_pixel_shape(*stored_shape, aspect)
+    top, left, side = _square_frame(height, width)
+    square = stretch_to(values[None, None], side, side)
+    inside = square[:, :, top : top + height, left : left + width]
+    return np.asarray(stretch_to(inside, *stored_shape)[0, 0])
+
+
+class Squared(NamedTuple):
+    """An image ``[C, H, W]`` of square pixels, their distance if known, and what was done."""
+
+    pixels: NDArray[Any]
+    spacing: Spacing | None
+    changes: tuple[str, ...]
+
+
+def square_pixels(
+    image: NDArray[np.float32], aspect: float, spacing: Spacing | None = None
+) -> Squared:
+    """Bring an image ``[C, H, W]`` whose pixels are no squares to the finer of its two spacings.
+
+    Args:
+        image: floating point.
+        aspect: height of a pixel over its width.
+        spacing: distance of rows and columns, mm, if known.
+
+    Raises:
+        DataError: the image would become too large.
+
+    >>> squared = square_pixels(np.zeros((1, 8, 8), np.float32), aspect=2, spacing=(1.0, 0.5))
+    >>> squared.pixels.shape, squared.spacing
+    ((1, 16, 8), (0.5, 0.5))
+    """
+    _, height, width = image.shape
+    new_height, new_width = square_pixel_shape(height, width, aspect)
+    if (new_height, new_width) == (height, width):
+        return Squared(image, spacing, ())
+    if max(aspect, 1 / aspect) > MOST_ASPECT or new_height * new_width > MOST_PIXELS:
+        raise DataError(
+            f"its pixels are {aspect:.3g} times as high as wide, so that it would become "
+            f"{new_height} x {new_width} pixels; correct its pixel spacing"
+        )
+    squared = stretch_to(image[None], new_height, new_width)[0]
+    side = None if spacing is None else (min(spacing), min(spacing))
+    return Squared(squared, side, ("resampled to square pixels",))
+
+
+def square_pixel_shape(height: int, width: int, aspect: float) -> tuple[int, int]:
+    """Height and width in square pixels, for pixels ``aspect`` times as high as wide.
+
+    >>> square_pixel_shape(10, 20, 0.5), square_pixel_shape(10, 20, 1.001)
+    ((10, 40), (10, 20))
+    """
+    if abs(aspect - 1) <= SQUARE_ENOUGH:
+        return height, width
+    return (round(height * aspect), width) if aspect > 1 else (height, round(width / aspect))
+
+
+def stretch_to(images: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
+    """Images ``[N, C, H, W]`` -> float32 ``[N, C, height, width]``, each axis as `resize` does."""
+    rows = resize_weights(images.shape[2], height)
+    columns = resize_weights(images.shape[3], width)
+    return np.asarray(rows @ images.astype(np.float32) @ columns.T)
 
 
 def to_grey(images: NDArray[Any]) -> NDArray[Any]:
@@ -121,8 +218,7 @@ def resize(images: NDArray[Any], size: int) -> NDArray[Any]:
     >>> resize(np.array([[[[0, 4], [8, 12]]]], dtype=np.uint8), 1)
     array([[[[6]]]], dtype=uint8)
     """
-    weights = resize_weights(images.shape[-1], size)
-    return round_to(weights @ images.astype(np.float32) @ weights.T, images.dtype)
+    return round_to(stretch_to(images, size, size), images.dtype)
 
 
 @lru_cache(maxsize=32)

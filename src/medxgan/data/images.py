@@ -1,19 +1,23 @@
-"""Single images: PNG, JPEG and TIFF to pixels, and pictures back to PNG."""
+"""Images of every format to pixels, and pictures back to PNG."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from medxgan.atomic import atomic_file
-from medxgan.data.faults import about, check_shape_request, reading
+from medxgan.data.decoded import Decoded
+from medxgan.data.faults import about, check_shape_request
 from medxgan.data.files import list_files
+from medxgan.data.formats import (
+    FORMATS_IN_WORDS,
+    check_suffix,
+    kind_of,
+    without_suffix,
+)
 from medxgan.data.geometry import fit
 from medxgan.data.intensity import (
     Limits,
@@ -23,22 +27,10 @@ from medxgan.data.intensity import (
     storage_limits,
     to_signed,
 )
+from medxgan.data.pictures import decode_picture, decode_picture_mask, decoding
+from medxgan.data.presentation import AS_STORED, Axis, Presentation, Spacing, Window
 from medxgan.errors import DataError
 from medxgan.types import Sample
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
-FORMATS = ("PNG", "JPEG", "TIFF")
-TRANSPARENT_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
-PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
-"""TIFF tag and its value for negatives."""
-LARGEST_UINT16 = 65535
-
-
-class Decoded(NamedTuple):
-    """Pixels ``[C, H, W]`` uint8, uint16 or float32, and what decoding changed."""
-
-    pixels: NDArray[Any]
-    changes: tuple[str, ...]
 
 
 def read_image(
@@ -47,26 +39,37 @@ def read_image(
     size: int | None = None,
     channels: int | None = None,
     limits: Limits | None = None,
+    window: tuple[float, float] | None = None,
+    frame: int | None = None,
+    axis: Axis | None = None,
 ) -> Sample:
-    """Read one PNG, JPEG or TIFF image.
+    """Read one PNG, JPEG, TIFF, DICOM or NIfTI image.
 
-    The image is turned upright as its EXIF orientation says and padded to a square where it is
-    none. Grey, colour, palette and transparent images (laid over black) of 8 or 16 bits and
-    floating-point TIFFs in [0, 1] or [-1, 1] can be read.
+    Pictures are turned upright as their EXIF orientation says. Grey, colour, palette and
+    transparent ones (laid over black) of 8 or 16 bits and floating-point TIFFs in [0, 1] or [-1, 1]
+    can be read. DICOM images go through the standard's grey scale pipeline (see
+    `medxgan.data.dicom_pixels`), slices of volumes are shown as `medxgan.data.nifti` says; pixels
+    that are no squares are resampled. All are padded to a square where they are none.
 
     Args:
         path: the image file.
         size: height and width to resize to, pixels; default: as stored.
         channels: 1 (grey) or 3 (colour); default: as stored.
-        limits: stored values of a 16-bit image that become -1 and +1: those of the training data,
-            since one image cannot tell its depth. Images of 8 bits and of floating point have
-            their own; default for all: see `medxgan.data.intensity`.
+        limits: stored values of a 16-bit picture that become -1 and +1: those of the training data,
+            since one image cannot tell its depth. Pictures of 8 bits and of floating point, DICOM
+            and NIfTI have their own; default for all: see `medxgan.data.intensity`.
+        window: centre and width, in place of a DICOM file's own, or of a volume's percentiles.
+        frame: of a file of several frames, or slice of a volume, from 1; default: the first frame,
+            the middle slice.
+        axis: of a volume; see `Presentation`.
 
     Returns:
-        The image ``[C, H, W]`` float32 in [-1, 1]; ``notes`` says what was changed.
+        The image ``[C, H, W]`` float32 in [-1, 1]; ``notes`` says what was changed, ``spacing``
+        how far its pixels lie apart in the patient, mm, where that is known.
 
     Raises:
         DataError: the file is missing, forbidden, damaged, constant, or of another kind.
+        MissingPackageError: it needs a package that is not installed.
         ConfigError: ``size`` or ``channels`` cannot be had.
 
     >>> import torch
@@ -80,8 +83,103 @@ def read_image(
     """
     check_shape_request(size, channels)
     path = Path(path)
-    with refuse_bombs():
-        decoded = decode(path)
+    presentation = Presentation(None if window is None else Window(*window), axis)
+    total = count_images(path, presentation)
+    with decoding():
+        middle = (total + 1) // 2 if kind_of(path) == "nifti" else 1
+        number = middle if frame is None else frame
+        decoded = next(decode_images(path, presentation, {number}))
+    if total > 1 and frame is None:
+        change = f"is one of {total}: {decoded.part.replace('-', ' ')}"
+        decoded = decoded._replace(changes=(change, *decoded.changes))
+    return to_sample(path, decoded, size, channels, limits)
+
+
+def decode_images(
+    path: Path, presentation: Presentation = AS_STORED, numbers: Collection[int] | None = None
+) -> Iterator[Decoded]:
+    """Decode the images of one file; enter `decoding` around it.
+
+    Args:
+        path: the file.
+        presentation: of DICOM and NIfTI.
+        numbers: frames or slices that are wanted, from 1; all where None.
+
+    Yields:
+        A picture once; frames and slices in the order in which they lie in the patient.
+
+    Raises:
+        DataError: the file is missing, forbidden, damaged, huge, or of another kind.
+        MissingPackageError: it needs a package that is not installed.
+    """
+    kind = kind_of(path)
+    if kind == "dicom":
+        from medxgan.data.dicom import DicomImage
+
+        return DicomImage(path, presentation).decoded(numbers)
+    if kind == "nifti":
+        from medxgan.data.nifti import decode_volume
+
+        return decode_volume(path, presentation, numbers)
+    if numbers is not None and set(numbers) != {1}:
+        raise DataError(f"{path} holds one image, number 1; got {', '.join(map(str, numbers))}")
+    return iter([decode_picture(path)])
+
+
+def count_images(path: Path, presentation: Presentation = AS_STORED) -> int:
+    """How many images a file holds: frames, or slices along the axis.
+
+    Raises:
+        DataError: as `decode_images`.
+        MissingPackageError: it needs a package that is not installed.
+    """
+    kind = kind_of(path)
+    with decoding():
+        if kind == "dicom":
+            from medxgan.data.dicom import count_frames
+
+            return count_frames(path)
+        if kind == "nifti":
+            from medxgan.data.nifti import read_header
+
+            header = read_header(path)
+            with about(path):
+                return header.count(header.axis(presentation))
+    return 1
+
+
+def decode_masks(
+    path: Path, presentation: Presentation = AS_STORED
+) -> dict[int, NDArray[np.bool_]]:
+    """Masks ``[H, W]`` by their number, from 1: true where a pixel or voxel is not 0.
+
+    In a JPEG, whose compression leaves faint noise, true where it is at least half bright.
+
+    Raises:
+        DataError: as `decode_images`.
+        MissingPackageError: it needs a package that is not installed.
+    """
+    kind = kind_of(path)
+    if kind == "dicom":
+        from medxgan.data.dicom import decode_dicom_mask
+
+        return decode_dicom_mask(path)
+    if kind == "nifti":
+        from medxgan.data.nifti import decode_volume_mask
+
+        return decode_volume_mask(path, presentation)
+    return {1: decode_picture_mask(path)}
+
+
+def to_sample(
+    path: Path, decoded: Decoded, size: int | None, channels: int | None, limits: Limits | None
+) -> Sample:
+    """An image as decoded -> as the package uses it; see `read_image`.
+
+    Raises:
+        DataError: it is constant, or holds NaN or infinity.
+    """
+    check_shown(path, decoded)
     low, high = check_pixels(decoded.pixels[None], [str(path)])
     fitted = fit(decoded.pixels[None], size, channels)
     notes = tuple(f"image {change}" for change in decoded.changes + fitted.changes)
@@ -89,7 +187,44 @@ def read_image(
         with about(path):
             limits = storage_limits(decoded.pixels.dtype, low, high)
         notes += limits_note(decoded.pixels.dtype, limits)
-    return Sample(to_signed(fitted.images[0], limits), path.stem, notes)
+    return Sample(
+        to_signed(fitted.images[0], limits),
+        image_name(path, decoded.part),
+        notes,
+        fitted_spacing(decoded, fitted.images.shape[2]),
+    )
+
+
+def check_shown(path: Path, decoded: Decoded) -> None:
+    """Refuse a frame or slice that is one grey all over as it is shown.
+
+    Raises:
+        DataError: it is, or was made so by its window.
+    """
+    if decoded.empty and kind_of(path) != "picture":
+        part = f" ({decoded.part})" if decoded.part else ""
+        raise DataError(
+            f"{path}{part} shows nothing: it is one grey all over as it is windowed; give another "
+            "window, or remove it"
+        )
+
+
+def image_name(path: Path, part: str = "") -> str:
+    """What an image is called in reports: the file's name, and which frame or slice it is.
+
+    >>> image_name(Path("ann/scan.nii.gz"), "axial-07"), image_name(Path("1.2.840"))
+    ('scan-axial-07', '1.2.840')
+    """
+    name = without_suffix(path).name
+    return f"{name}-{part}" if part else name
+
+
+def fitted_spacing(decoded: Decoded, side: int) -> Spacing | None:
+    """Distance of the rows and columns of an image that was brought to ``side`` pixels, mm."""
+    if decoded.spacing is None:
+        return None
+    factor = max(decoded.pixels.shape[1:]) / side
+    return decoded.spacing[0] * factor, decoded.spacing[1] * factor
 
 
 def write_image(path: str | Path, image: Tensor) -> None:
@@ -122,135 +257,14 @@ def image_files(path: str | Path) -> list[Path]:
         if is_image(file) and file.relative_to(root).parts[0] not in ("masks", "twins")
     ]
     if not found:
-        raise DataError(f"{root} holds no PNG, JPEG or TIFF images; check the path")
+        raise DataError(f"{root} holds no {FORMATS_IN_WORDS} images; check the path")
     return found
 
 
 def is_image(path: Path) -> bool:
-    """Does the name end as one of the image formats does?
+    """Can images be read from a file of this name, or of this beginning?
 
-    >>> is_image(Path("scan.TIF")), is_image(Path("scan.dcm"))
-    (True, False)
+    >>> is_image(Path("scan.TIF")), is_image(Path("scan.nii.gz")), is_image(Path("scan.txt"))
+    (True, True, False)
     """
-    return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def check_suffix(path: Path) -> None:
-    """Refuse a file whose name says that it is no image that can be read.
-
-    Raises:
-        DataError: names the formats that can be read.
-
-    >>> check_suffix(Path("scan.dcm"))
-    Traceback (most recent call last):
-    medxgan.errors.DataError: scan.dcm is of type '.dcm', which cannot be read as an image; \
-convert it to PNG, JPEG or TIFF
-    """
-    if not is_image(path):
-        raise DataError(
-            f"{path} is of type '{path.suffix}', which cannot be read as an image; "
-            "convert it to PNG, JPEG or TIFF"
-        )
-
-
-@contextmanager
-def refuse_bombs() -> Iterator[None]:
-    """Make Pillow refuse images of over 89 megapixels instead of only warning.
-
-    Warning filters are global, so enter this in the main thread, round all decoding.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def decode(path: Path) -> Decoded:
-    """Decode one image file to pixels, upright, in the depth it is stored in.
-
-    Raises:
-        DataError: the file is missing, forbidden, damaged, huge, or of another kind.
-    """
-    check_suffix(path)
-    with reading(path, "an image"), Image.open(path, formats=FORMATS) as picture:
-        _refuse_white_as_zero(path, picture)
-        changes = _losses(picture)
-        pixels, change = _pixels(ImageOps.exif_transpose(picture))
-    return Decoded(pixels, changes + change)
-
-
-def decode_mask(path: Path) -> NDArray[np.bool_]:
-    """Decode a mask ``[H, W]``: true where a pixel is not black.
-
-    In a JPEG, whose compression leaves faint noise, true where it is at least half bright.
-
-    Raises:
-        DataError: as `decode`.
-    """
-    pixels = decode(path).pixels
-    threshold = 128 if path.suffix.lower() in (".jpg", ".jpeg") else np.finfo(np.float32).tiny
-    return np.asarray((pixels >= threshold).any(axis=0))
-
-
-def _refuse_white_as_zero(path: Path, picture: ImageFile.ImageFile) -> None:
-    """Pillow turns such TIFFs upright in brightness at 8 bits only; deeper ones stay negatives."""
-    tags = getattr(picture, "tag_v2", {})
-    if picture.mode[0] in "IF" and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-        raise DataError(
-            f"{path} stores white as 0 (TIFF photometric 'WhiteIsZero') in more than 8 bits; "
-            "save it with black as 0"
-        )
-
-
-def _losses(picture: ImageFile.ImageFile) -> tuple[str, ...]:
-    """What of this file cannot be kept."""
-    changes: tuple[str, ...] = ()
-    if getattr(picture, "n_frames", 1) > 1:
-        changes += ("read from the first page of several",)
-    stored = str(picture.tile[0][3]) if picture.tile else ""
-    if picture.mode[0] not in "IF" and ";16" in stored:
-        changes += ("read at the upper 8 of its 16 bits a colour",)
-    return changes
-
-
-def _pixels(picture: Image.Image) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Pixels ``[C, H, W]`` of a decoded picture, whatever its mode."""
-    mode = picture.mode
-    if mode == "P":
-        return _palette_pixels(picture)
-    if mode in TRANSPARENT_MODES:
-        return _flatten(picture, "LA" if mode in ("LA", "La") else "RGBA")
-    if mode in ("1", "L"):
-        return np.asarray(picture.convert("L"))[None], ()
-    if mode.startswith("I"):
-        return _whole_numbers(np.asarray(picture))[None], ()
-    if mode == "F":
-        return np.asarray(picture, dtype=np.float32)[None], ()
-    return np.asarray(picture.convert("RGB")).transpose(2, 0, 1), ()
-
-
-def _palette_pixels(picture: Image.Image) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """A palette that holds only greys gives one channel, others give three."""
-    if "transparency" in picture.info:
-        pixels, changes = _flatten(picture, "RGBA")
-    else:
-        pixels, changes = np.asarray(picture.convert("RGB")).transpose(2, 0, 1), ()
-    grey = bool((pixels == pixels[:1]).all())
-    return (pixels[:1] if grey else pixels), changes
-
-
-def _flatten(picture: Image.Image, mode: str) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Lay a transparent picture over black."""
-    layers = np.asarray(picture.convert(mode)).transpose(2, 0, 1)
-    pixels, opacity = layers[:-1], layers[-1:]
-    if (opacity == 255).all():
-        return pixels, ()
-    weighted = np.rint(pixels * (opacity / 255)).astype(np.uint8)
-    return weighted, ("laid over black where it was transparent",)
-
-
-def _whole_numbers(pixels: NDArray[Any]) -> NDArray[np.uint16]:
-    """16- or 32-bit grey values as uint16."""
-    low, high = int(pixels.min()), int(pixels.max())
-    if low < 0 or high > LARGEST_UINT16:
-        raise ValueError(f"its pixels span {low} to {high}, 16 bits hold 0 to {LARGEST_UINT16}")
-    return pixels.astype(np.uint16)
+    return kind_of(path) is not None

@@ -2,18 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from medxgan.data.dataset import Dataset, SplitName
-from medxgan.data.images import read_image
+from medxgan.data.formats import kind_of
+from medxgan.data.images import check_shown, decode_images, to_sample
 from medxgan.data.intensity import Limits
-from medxgan.data.opening import READERS, open_dataset
+from medxgan.data.opening import is_dataset, open_dataset
+from medxgan.data.pictures import decoding
+from medxgan.data.presentation import AS_STORED, Presentation, Spacing, check_choice
 from medxgan.errors import DataError
+from medxgan.types import Sample
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Inputs:
         masks: lesion mask, bool ``[H, W]``, of each image; None where unknown or empty.
         labels: class index in the data set of each image; None where there is none.
         notes: what the user must be told once: images resized, files passed over, ...
+        spacings: distance of the rows and columns of each image in the patient, mm, None where
+            unknown; empty where it is known of none.
     """
 
     images: Tensor
@@ -33,6 +39,7 @@ class Inputs:
     masks: list[Tensor | None]
     labels: list[int | None]
     notes: tuple[str, ...]
+    spacings: list[Spacing | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -45,8 +52,12 @@ def read_inputs(
     channels: int,
     split: str | None = None,
     limits: Limits | None = None,
+    presentation: Presentation = AS_STORED,
 ) -> Inputs:
     """Read image files and data sets, in the order given, as one batch.
+
+    A DICOM file of several frames gives one image each, a NIfTI volume its slices, less those that
+    show nothing.
 
     Args:
         paths: image files; and folders, tables (.csv) and archives (.npz) as `open_dataset`
@@ -56,9 +67,13 @@ def read_inputs(
         split: ``train``, ``val`` or ``test`` of data sets; all of their images where None.
         limits: stored values of 16-bit images that become -1 and +1, in files and data sets alike:
             those of the training data; as found in each where None.
+        presentation: how DICOM and NIfTI files are shown, and which slices are taken. Of a NIfTI
+            file that is named itself the best slice, where there is a score and none is chosen.
 
     Raises:
         DataError: a path holds nothing that can be read, or ``split`` is asked of an image file.
+        MissingPackageError: a file needs a package that is not installed.
+        ConfigError: ``presentation`` asks what no file can give.
 
     >>> from tempfile import TemporaryDirectory
     >>> from medxgan.data import write_image
@@ -72,19 +87,25 @@ def read_inputs(
     """
     if not paths:
         raise DataError("there is nothing to explain; name images, a folder or a data set")
-    parts = [_read(path, size, channels, split, limits) for path in paths]
-    names = [name for part in parts for name in part.names]
+    missing = next((path for path in paths if not path.exists()), None)
+    if missing is not None:
+        raise DataError(f"{missing} does not exist; check the path")
+    if not any(map(is_dataset, paths)):
+        check_choice(presentation, {kind_of(path) for path in paths})
+    parts = [_read(path, size, channels, split, limits, presentation) for path in paths]
+    names = [name for part in parts for name in part.inputs.names]
     longer = [
         f"{_place(path)}-{name}"
         for path, part in zip(paths, parts, strict=True)
-        for name in part.names
+        for name in part.inputs.names
     ]
     return Inputs(
-        images=torch.cat([part.images for part in parts]),
+        images=torch.cat([part.inputs.images for part in parts]),
         names=unique_names(names, longer),
-        masks=[mask for part in parts for mask in part.masks],
-        labels=[label for part in parts for label in part.labels],
-        notes=_merge_notes(paths, parts),
+        masks=[mask for part in parts for mask in part.inputs.masks],
+        labels=[label for part in parts for label in part.inputs.labels],
+        notes=_merge_notes(parts),
+        spacings=[spacing for part in parts for spacing in part.inputs.spacings],
     )
 
 
@@ -110,20 +131,72 @@ def unique_names(names: Sequence[str], longer: Sequence[str]) -> list[str]:
     return unique
 
 
-def _read(path: Path, size: int, channels: int, split: str | None, limits: Limits | None) -> Inputs:
-    if not path.exists():
-        raise DataError(f"{path} does not exist; check the path")
-    if path.is_dir() or path.suffix.lower() in READERS:
-        data = open_dataset(path, size=size, channels=channels, limits=limits)
+class Part(NamedTuple):
+    """What one path gives: images, and the notes on each where they are not a data set's."""
+
+    inputs: Inputs
+    each: list[tuple[str, ...]]
+
+
+def _read(
+    path: Path,
+    size: int,
+    channels: int,
+    split: str | None,
+    limits: Limits | None,
+    presentation: Presentation,
+) -> Part:
+    if is_dataset(path):
+        data = open_dataset(
+            path, size=size, channels=channels, limits=limits, presentation=presentation
+        )
         view = data.select(cast(SplitName, split or "all"), labelled=False)
-        return _from_dataset(view, split_matters=split is not None)
-    sample = read_image(path, size=size, channels=channels, limits=limits)
+        return Part(_from_dataset(view, split_matters=split is not None), [])
+    samples, notes = _read_file(path, size, channels, limits, presentation)
     if split is not None:
         raise DataError(
-            f"{path} is one image and has no split '{split}'; give a data set, or leave out the "
+            f"{path} is no data set and has no split '{split}'; give a data set, or leave out the "
             "split"
         )
-    return Inputs(sample.image[None], [sample.name], [None], [None], sample.notes)
+    inputs = Inputs(
+        images=torch.stack([sample.image for sample in samples]),
+        names=[sample.name for sample in samples],
+        masks=[None] * len(samples),
+        labels=[None] * len(samples),
+        notes=notes,
+        spacings=[sample.spacing for sample in samples],
+    )
+    return Part(inputs, [sample.notes for sample in samples])
+
+
+def _read_file(
+    path: Path, size: int, channels: int, limits: Limits | None, presentation: Presentation
+) -> tuple[list[Sample], tuple[str, ...]]:
+    """The images of one file that show something, and notes on all of them."""
+    kind, number = kind_of(path), presentation.number
+    numbers = None if number is None or kind == "picture" else {number}
+    with decoding():
+        samples, empty = [], []
+        for one in decode_images(path, presentation, numbers):
+            if one.empty and kind != "picture":
+                empty.append(one)
+            else:
+                samples.append(to_sample(path, one, size, channels, limits))
+    if not samples:
+        check_shown(path, empty[0])
+    notes: tuple[str, ...] = ()
+    if empty:
+        notes += (f"{path.name}: {len(empty)} frames or slices passed over, one grey all over",)
+    wants_best = presentation.slice or ("best" if kind == "nifti" else "all")
+    if wants_best == "best" and presentation.score is not None and len(samples) > 1:
+        scores = presentation.score(torch.stack([sample.image for sample in samples]))
+        best = samples[int(scores.argmax())]
+        notes += (
+            f"{best.name} is the slice on which the classifier is most sure, among {len(samples)} "
+            f"of {path.name}",
+        )
+        samples = [best]
+    return samples, notes
 
 
 def _from_dataset(data: Dataset, split_matters: bool) -> Inputs:
@@ -135,6 +208,7 @@ def _from_dataset(data: Dataset, split_matters: bool) -> Inputs:
         masks=[mask if show else None for mask, show in zip(masks, shown.tolist(), strict=True)],
         labels=[label if label >= 0 else None for label in data.labels.tolist()],
         notes=tuple(_that_concern_images(data.notes, split_matters)),
+        spacings=data.spacings,
     )
 
 
@@ -149,30 +223,18 @@ def _that_concern_images(notes: Iterable[str], split_matters: bool) -> list[str]
 
 def _place(path: Path) -> str:
     """What tells inputs of equal names apart: a file's folder, a data set's own name."""
-    is_dataset = path.is_dir() or path.suffix.lower() in READERS
-    return path.resolve().stem if is_dataset else path.resolve().parent.name
+    return path.resolve().stem if is_dataset(path) else path.resolve().parent.name
 
 
-def _merge_notes(paths: Sequence[Path], parts: Sequence[Inputs]) -> tuple[str, ...]:
-    """Notes on single images counted together, those on data sets as they are."""
-    single = [path.is_file() and path.suffix.lower() not in READERS for path in paths]
-    on_images = Counter(
-        note
-        for part, is_image in zip(parts, single, strict=True)
-        if is_image
-        for note in part.notes
-    )
-    total = sum(single)
+def _merge_notes(parts: Sequence[Part]) -> tuple[str, ...]:
+    """Notes on single images counted together, those on files and data sets as they are."""
+    on_images = Counter(note for part in parts for notes in part.each for note in notes)
+    total = sum(len(part.each) for part in parts)
     merged = [
         note.replace("image ", f"{count} of {total} images ", 1)
         if total > 1 and note.startswith("image ")
         else note
         for note, count in on_images.items()
     ]
-    merged += [
-        note
-        for part, is_image in zip(parts, single, strict=True)
-        if not is_image
-        for note in part.notes
-    ]
+    merged += [note for part in parts for note in part.inputs.notes]
     return tuple(dict.fromkeys(merged))

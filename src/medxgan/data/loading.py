@@ -1,173 +1,207 @@
-"""Decode many image files into one preallocated array, in threads."""
+"""Decode many image files into one array, in threads."""
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medxgan.data.building import build_dataset
-from medxgan.data.dataset import Dataset
-from medxgan.data.faults import about
-from medxgan.data.geometry import fit, fit_masks
-from medxgan.data.images import decode, decode_mask, refuse_bombs
-from medxgan.data.intensity import check_pixels, limits_note, storage_limits
-from medxgan.data.labels import Labels
-from medxgan.data.values import Values
+from medxgan.data.decoded import Decoded
+from medxgan.data.faults import reading
+from medxgan.data.formats import kind_of
+from medxgan.data.geometry import fit
+from medxgan.data.images import count_images, decode_images, fitted_spacing
+from medxgan.data.intensity import check_pixels
+from medxgan.data.pictures import decoding
+from medxgan.data.presentation import AS_STORED, Presentation, Spacing
 from medxgan.errors import DataError
 
 FILES_A_TASK = 32
 MOST_THREADS = 8
+MOST_VOLUMES_AT_ONCE = 2
 Result = TypeVar("Result")
-DEPTHS = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
+DEPTHS = {
+    "uint8": "8-bit",
+    "uint16": "16-bit",
+    "float32": "floating-point (as DICOM and NIfTI are)",
+}
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One image of a data set that lies in files; its label and split are kept beside it."""
+class Source(NamedTuple):
+    """A file, and which of its frames or slices is wanted, from 1; all where None."""
 
     path: Path
-    name: str
-    group: str
-    mask: Path | None = None
-    twin: Path | None = None
+    number: int | None = None
+
+
+class Row(NamedTuple):
+    """What was found while one image was read.
+
+    Attributes:
+        source: index of the source that it came from.
+        number: of the frame or slice in its file, from 1.
+        part: that in words for names; empty where the file holds one image.
+        shape: height and width in the file.
+        square_shape: the same after its pixels were made square.
+        spacing: of its pixels as loaded, mm, where known.
+        changes: what was done to it.
+        low: its least stored value.
+        high: its greatest stored value.
+    """
+
+    source: int
+    number: int
+    part: str
+    shape: tuple[int, int]
+    square_shape: tuple[int, int]
+    spacing: Spacing | None
+    changes: tuple[str, ...]
+    low: float
+    high: float
 
 
 class Loaded(NamedTuple):
-    """Images of equal shape ``[M, C, S, S]`` and what was found while they were read.
+    """Images of equal shape ``[M, C, S, S]`` and what is known of each.
 
-    ``frames`` ``[M, 2]`` are height and width in the files; ``changes`` counts what was done.
+    ``empty`` counts frames and slices that show nothing and were left out.
     """
 
     stored: NDArray[Any]
-    low: float
-    high: float
-    frames: NDArray[np.int64]
-    changes: Counter[str]
+    rows: list[Row]
+    empty: int
 
 
-def load_entries(
-    entries: Sequence[Entry],
-    labels: Labels,
-    class_names: tuple[str, ...],
-    splits: NDArray[np.uint8] | None,
-    *,
+class Unit(NamedTuple):
+    """One file, read once, and the numbers of the images that each source wants of it."""
+
+    path: Path
+    wanted: dict[int, Collection[int]]
+
+    @property
+    def most(self) -> int:
+        """How many images it gives, if none is empty."""
+        return sum(map(len, self.wanted.values()))
+
+
+class Read(NamedTuple):
+    """Images ``[C, S, S]`` of one file, and their rows."""
+
+    images: list[NDArray[Any]]
+    rows: list[Row]
+
+
+def load_images(
+    sources: Sequence[Source],
     size: int | None,
     channels: int | None,
-    seed: int,
-    values: Values | None = None,
-    notes: tuple[str, ...] = (),
-) -> Dataset:
-    """Read the files of a data set; see `medxgan.data.open_dataset`.
+    presentation: Presentation = AS_STORED,
+) -> Loaded:
+    """Read image files of one shape and depth.
+
+    A file of several frames or slices gives one image each, less those that show nothing.
 
     Raises:
-        DataError: a file cannot be used, or images differ in size, channels or depth.
+        DataError: names the first file, in order, that cannot be used; or none shows anything.
+        MissingPackageError: a file needs a package that is not installed.
     """
-    images = load_images([entry.path for entry in entries], size, channels)
-    twin_paths = _twin_paths(entries, labels)
-    twins = load_images(twin_paths, size, channels) if twin_paths else None
-    if twins is not None and twins.stored.shape != images.stored.shape:
-        raise DataError(
-            f"healthy twins must have their images' shape {list(images.stored.shape[1:])}, "
-            f"got {list(twins.stored.shape[1:])}"
-        )
-    ranges = [(found.low, found.high) for found in (images, twins) if found is not None]
-    dtype = images.stored.dtype
-    with about(entries[0].path.parent):
-        limits = storage_limits(
-            dtype, min(low for low, _ in ranges), max(high for _, high in ranges)
-        )
-    has_mask = np.array([entry.mask is not None for entry in entries])
-    total = len(entries)
-    done = (f"{count} of {total} images {change}" for change, count in images.changes.items())
-    return build_dataset(
-        images.stored,
-        labels,
-        limits=limits,
-        class_names=class_names,
-        split=splits,
-        groups=[entry.group for entry in entries],
-        names=[entry.name for entry in entries],
-        masks=load_masks(entries, images.frames, size) if has_mask.any() else None,
-        has_mask=has_mask,
-        twins=None if twins is None else twins.stored,
-        values=values,
-        notes=(*notes, *done, *limits_note(dtype, limits)),
-        seed=seed,
+
+    def read(unit: Unit) -> Read:
+        return _read(unit, size, channels, presentation)
+
+    with decoding():
+        units = _units(sources, presentation)
+        before, first = _first_that_shows(units, read)
+        starts = np.cumsum([0, *(unit.most for unit in units)]).tolist()
+        model, model_path = first.images[0], units[before].path
+        with reading(model_path.parent, "images"):
+            stored = np.empty((starts[-1], *model.shape), dtype=model.dtype)
+
+        def place(position: int) -> list[Row]:
+            if position < before:
+                return []
+            path = units[position].path
+            images, rows = first if position == before else read(units[position])
+            for row, image in enumerate(images, start=starts[position]):
+                _check_alike(path, image, model_path, model)
+                stored[row] = image
+            return rows
+
+        deep = any(unit.most > 1 for unit in units)
+        found = list(in_threads(place, len(units), several_images_a_file=deep))
+    rows = [row for of_unit in found for row in of_unit]
+    if len(rows) < len(stored):
+        kept = np.repeat(starts[:-1], list(map(len, found)))
+        kept += np.concatenate([np.arange(len(of_unit)) for of_unit in found])
+        stored = stored[kept]
+    return Loaded(stored, rows, starts[-1] - len(rows))
+
+
+def _units(sources: Sequence[Source], presentation: Presentation) -> list[Unit]:
+    """Neighbouring sources of one file together."""
+    return [
+        Unit(path, {index: _wanted(*sources[index], presentation) for index in indices})
+        for path, indices in groupby(range(len(sources)), key=lambda index: sources[index].path)
+    ]
+
+
+def _wanted(path: Path, number: int | None, presentation: Presentation) -> Collection[int]:
+    """The numbers of the images that a source wants of its file."""
+    if number is not None:
+        return {number}
+    kind = kind_of(path)
+    total = 1 if kind == "picture" else count_images(path, presentation)
+    if presentation.number is not None and (total > 1 or kind == "nifti"):
+        return {presentation.number}
+    return range(1, total + 1)
+
+
+def _first_that_shows(units: Sequence[Unit], read: Callable[[Unit], Read]) -> tuple[int, Read]:
+    """The first file that holds an image that shows something, read."""
+    for position, unit in enumerate(units):
+        found = read(unit)
+        if found.images:
+            return position, found
+    raise DataError(
+        f"{units[0].path} and {len(units) - 1} other file(s) show nothing: each image is one grey "
+        "all over as it is windowed; give another window, or other files"
     )
 
 
-def load_images(paths: Sequence[Path], size: int | None, channels: int | None) -> Loaded:
-    """Read image files of one shape and depth.
-
-    Raises:
-        DataError: names the first file, in order, that cannot be used.
-    """
-    with refuse_bombs():
-        first = fit(decode(paths[0]).pixels[None], size, channels).images[0]
-        stored = np.empty((len(paths), *first.shape), dtype=first.dtype)
-        frames = np.empty((len(paths), 2), dtype=np.int64)
-
-        def load(row: int) -> tuple[float, float, tuple[str, ...]]:
-            pixels, changes = decode(paths[row])
-            low, high = check_pixels(pixels[None], [str(paths[row])])
-            fitted = fit(pixels[None], size, channels)
-            _check_alike(paths[row], fitted.images[0], paths[0], first)
-            stored[row] = fitted.images[0]
-            frames[row] = pixels.shape[1:]
-            return low, high, changes + fitted.changes
-
-        results = list(_in_threads(load, len(paths)))
-    lows, highs, changes = zip(*results, strict=True)
-    counts = Counter(change for image in changes for change in image)
-    return Loaded(stored, min(lows), max(highs), frames, counts)
+def _read(unit: Unit, size: int | None, channels: int | None, presentation: Presentation) -> Read:
+    """Decode a file and bring its images to size; those of a DICOM or NIfTI file may be empty."""
+    numbers: set[int] = set().union(*unit.wanted.values())
+    may_be_empty = kind_of(unit.path) != "picture"
+    images, rows = [], []
+    for decoded in decode_images(unit.path, presentation, numbers):
+        if may_be_empty and decoded.empty:
+            continue
+        low, high = check_pixels(decoded.pixels[None], [str(unit.path)])
+        fitted = fit(decoded.pixels[None], size, channels)
+        row = _row(decoded, fitted.changes, fitted.images.shape[2], low, high)
+        for index, wanted in unit.wanted.items():
+            if decoded.number in wanted:
+                images.append(fitted.images[0])
+                rows.append(row._replace(source=index))
+    return Read(images, rows)
 
 
-def load_masks(
-    entries: Sequence[Entry], frames: NDArray[np.int64], size: int | None
-) -> NDArray[np.bool_]:
-    """Read the masks of images that are ``frames`` ``[M, 2]`` pixels; empty where there is none.
-
-    Raises:
-        DataError: a mask cannot be read or is not as large as its image.
-    """
-    side = size or int(frames[0].max())
-    masks = np.zeros((len(entries), side, side), dtype=np.bool_)
-
-    def load(row: int) -> None:
-        path = entries[row].mask
-        if path is None:
-            return
-        mask = decode_mask(path)
-        if mask.shape != tuple(frames[row]):
-            raise DataError(
-                f"{path} must be as large as its image, {_pixel_size(frames[row])}, "
-                f"got {_pixel_size(mask.shape)}"
-            )
-        masks[row] = fit_masks(mask[None], size)[0]
-
-    with refuse_bombs():
-        for _ in _in_threads(load, len(entries)):
-            pass
-    return masks
-
-
-def _twin_paths(entries: Sequence[Entry], labels: Labels) -> list[Path]:
-    """The file of every healthy twin; healthy images are their own. Empty where none is given."""
-    if all(entry.twin is None for entry in entries):
-        return []
-    for entry, label in zip(entries, labels, strict=True):
-        if entry.twin is None and label > 0:
-            raise DataError(
-                f"{entry.path} has no healthy twin although other images have one; "
-                "add it, or leave out all twins"
-            )
-    return [entry.twin or entry.path for entry in entries]
+def _row(decoded: Decoded, changes: tuple[str, ...], side: int, low: float, high: float) -> Row:
+    height, width = decoded.pixels.shape[1:]
+    return Row(
+        source=0,
+        number=decoded.number,
+        part=decoded.part,
+        shape=decoded.stored_shape,
+        square_shape=(int(height), int(width)),
+        spacing=fitted_spacing(decoded, side),
+        changes=decoded.changes + changes,
+        low=low,
+        high=high,
+    )
 
 
 def _check_alike(path: Path, image: NDArray[Any], first_path: Path, first: NDArray[Any]) -> None:
@@ -184,22 +218,33 @@ def _check_alike(path: Path, image: NDArray[Any], first_path: Path, first: NDArr
         )
     if image.shape != first.shape:
         raise DataError(
-            f"{path} is {_pixel_size(image.shape[1:])} as a square, "
-            f"{first_path} is {_pixel_size(first.shape[1:])}; give the size that all are to have"
+            f"{path} is {pixel_size(image.shape[1:])} as a square, "
+            f"{first_path} is {pixel_size(first.shape[1:])}; give the size that all are to have"
         )
 
 
-def _pixel_size(shape: Sequence[int] | NDArray[np.int64]) -> str:
-    """Height and width in words."""
+def pixel_size(shape: Sequence[int]) -> str:
+    """Height and width in words.
+
+    >>> pixel_size((20, 30))
+    '20 x 30 pixels'
+    """
     return f"{shape[0]} x {shape[1]} pixels"
 
 
-def _in_threads(work: Callable[[int], Result], count: int) -> Iterator[Result]:
-    """``work(0)``, ``work(1)``, ... in order, computed side by side (decoders release the GIL)."""
+def in_threads(
+    work: Callable[[int], Result], count: int, *, several_images_a_file: bool = False
+) -> Iterator[Result]:
+    """``work(0)``, ``work(1)``, ... in order, computed side by side (decoders release the GIL).
+
+    Files of several images are large: few at once.
+    """
+    most = MOST_VOLUMES_AT_ONCE if several_images_a_file else MOST_THREADS
+    a_task = 1 if several_images_a_file else FILES_A_TASK
 
     def run(start: int) -> list[Result]:
-        return [work(row) for row in range(start, min(start + FILES_A_TASK, count))]
+        return [work(row) for row in range(start, min(start + a_task, count))]
 
-    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        for results in pool.map(run, range(0, count, FILES_A_TASK)):
+    with ThreadPoolExecutor(min(most, os.cpu_count() or 1)) as pool:
+        for results in pool.map(run, range(0, count, a_task)):
             yield from results

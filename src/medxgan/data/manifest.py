@@ -7,7 +7,9 @@ column      content
 ``label``   a class index or a class name; empty or -1 = unlabelled
 ``value``   a number, such as a grade; empty = unknown (either column will do, or both)
 ``split``   train, val or test (optional: in all rows or in none)
-``group``   patient or source, kept in one split (optional)
+``group``   patient or source, kept in one split (optional; else the patient of a DICOM file, and
+            each other file for itself)
+``frame``   which frame or slice of the file is meant, from 1 (optional; all where empty)
 ``mask``    lesion mask, an image file (optional; may be empty)
 ``twin``    healthy twin, an image file (optional; may be empty in healthy rows)
 ==========  ===============================================================================
@@ -19,11 +21,14 @@ import csv
 from pathlib import Path
 
 from medxgan.data.dataset import Dataset
+from medxgan.data.entries import Entry, load_entries
 from medxgan.data.faults import about, reading
-from medxgan.data.images import check_suffix
+from medxgan.data.formats import check_suffix
+from medxgan.data.images import is_image
 from medxgan.data.labels import text_labels
-from medxgan.data.loading import Entry, load_entries
+from medxgan.data.presentation import AS_STORED, Presentation
 from medxgan.data.split import parse_splits
+from medxgan.data.stacks import arrange_dicom
 from medxgan.data.values import text_values
 from medxgan.errors import DataError
 
@@ -32,18 +37,30 @@ FILE_COLUMNS = ("path", "mask", "twin")
 Row = dict[str, str]
 
 
-def read_manifest(path: Path, *, size: int | None, channels: int | None, seed: int) -> Dataset:
+def read_manifest(
+    path: Path,
+    *,
+    size: int | None,
+    channels: int | None,
+    seed: int,
+    presentation: Presentation = AS_STORED,
+) -> Dataset:
     """Read a data set from a CSV table; see `medxgan.data.open_dataset`.
 
     Raises:
         DataError: columns are missing, a file that is listed is missing, or a value is unknown.
+        MissingPackageError: a file needs a package that is not installed.
+        ConfigError: ``presentation`` asks what no file can give.
     """
     rows = read_rows(path)
+    without_group = [path.parent / row["path"] for row in rows if not row.get("group")]
+    arranged = arrange_dicom(without_group, only_groups=True)
     entries = [
         Entry(
             path=path.parent / row["path"],
             name=row["path"],
-            group=row.get("group") or row["path"],
+            group=row.get("group") or arranged.groups.get(path.parent / row["path"]) or row["path"],
+            number=_frame(path, row),
             mask=path.parent / row["mask"] if row.get("mask") else None,
             twin=path.parent / row["twin"] if row.get("twin") else None,
         )
@@ -63,6 +80,8 @@ def read_manifest(path: Path, *, size: int | None, channels: int | None, seed: i
         channels=channels,
         seed=seed,
         values=values,
+        notes=arranged.notes,
+        presentation=presentation,
     )
 
 
@@ -99,6 +118,18 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
     return columns, rows
 
 
+def _frame(table: Path, row: Row) -> int | None:
+    """The number of the frame or slice that a row means."""
+    written = row.get("frame")
+    if not written:
+        return None
+    if not written.isdecimal() or int(written) < 1:
+        raise DataError(
+            f"{table}: column 'frame' must hold numbers from 1, or be empty = all, got '{written}'"
+        )
+    return int(written)
+
+
 def _check_files(table: Path, number: int, row: Row) -> None:
     """The files of a row exist and are images by name."""
     if not row["path"]:
@@ -107,9 +138,9 @@ def _check_files(table: Path, number: int, row: Row) -> None:
         if row.get(column):
             file = table.parent / row[column]
             with about(f"{table}, row {number}"):
-                check_suffix(file)
-                if not file.is_file():
+                if not file.is_file() and (is_image(file) or not file.suffix):
                     raise DataError(
                         f"{column} '{row[column]}' does not exist; "
                         "paths are relative to the table's folder"
                     )
+                check_suffix(file)

@@ -5,13 +5,15 @@ from pathlib import Path
 from medxgan.data.dataset import Dataset
 from medxgan.data.faults import check_shape_request
 from medxgan.data.folder import read_folder
+from medxgan.data.formats import FORMATS_IN_WORDS
 from medxgan.data.images import is_image
 from medxgan.data.intensity import Limits
 from medxgan.data.manifest import read_manifest
 from medxgan.data.npz import read_npz
+from medxgan.data.presentation import AS_STORED, Presentation, check_choice
 from medxgan.errors import DataError
 
-READERS = {".npz": read_npz, ".csv": read_manifest}
+DATASET_SUFFIXES = (".npz", ".csv")
 
 
 def open_dataset(
@@ -21,6 +23,7 @@ def open_dataset(
     channels: int | None = None,
     seed: int = 0,
     limits: Limits | None = None,
+    presentation: Presentation = AS_STORED,
 ) -> Dataset:
     """Open a folder of images, a CSV table or a NumPy archive.
 
@@ -34,13 +37,16 @@ def open_dataset(
         channels: 1 (grey) or 3 (colour); default: all have the same already.
         seed: of the splits that are made.
         limits: stored values of 16-bit images that become -1 and +1; default: from their content.
+        presentation: how DICOM and NIfTI files are shown, and which slices are taken.
 
     Returns:
         All images; ``notes`` says what was changed, made or passed over.
 
     Raises:
         DataError: nothing is there, or it cannot be used; the sentence names file and reason.
-        ConfigError: ``size`` or ``channels`` cannot be had.
+        MissingPackageError: a file needs a package that is not installed.
+        ConfigError: ``size`` or ``channels`` cannot be had, or ``presentation`` asks what no file
+            can give.
 
     >>> from tempfile import TemporaryDirectory
     >>> import numpy as np
@@ -54,14 +60,31 @@ def open_dataset(
     """
     check_shape_request(size, channels)
     path = Path(path)
-    reader = read_folder if path.is_dir() else READERS.get(path.suffix.lower())
-    if reader is not None:
-        data = reader(path, size=size, channels=channels, seed=seed)
-        return data if limits is None else data.on_scale(limits)
-    if not path.exists():
+    if path.is_dir() or _is_table(path):
+        read = read_folder if path.is_dir() else read_manifest
+        data = read(path, size=size, channels=channels, seed=seed, presentation=presentation)
+    elif path.suffix.lower() in DATASET_SUFFIXES:
+        check_choice(presentation, ())
+        data = read_npz(path, size=size, channels=channels, seed=seed)
+    elif not path.exists():
         raise DataError(f"{path} does not exist; check the path")
-    what = "one image" if is_image(path) else f"of type '{path.suffix}'"
-    raise DataError(
-        f"{path} is {what}; a data set is a folder of PNG, JPEG or TIFF images, a table (.csv) or "
-        "a NumPy archive (.npz)"
-    )
+    else:
+        what = "an image file" if is_image(path) else f"of type '{path.suffix}'"
+        raise DataError(
+            f"{path} is {what}; a data set is a folder of {FORMATS_IN_WORDS} images, a table "
+            "(.csv) or a NumPy archive (.npz)"
+        )
+    return data if limits is None else data.on_scale(limits)
+
+
+def is_dataset(path: Path) -> bool:
+    """Is a path a folder, or by its name a table or an archive?
+
+    >>> is_dataset(Path("scans.NPZ")), is_dataset(Path("scan.png"))
+    (True, False)
+    """
+    return path.is_dir() or path.suffix.lower() in DATASET_SUFFIXES
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"

@@ -1,0 +1,88 @@
+"""Requests in, responses out: JSON bodies checked, numbers as bytes, faults as one sentence."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from medxgan.viewer.arrays import Floats
+from medxgan.viewer.faults import OWN_FAULT, RequestError, WrongTypeError, status_and_sentence
+
+JSON_TYPE, MULTIPART_TYPE = "application/json", "multipart/form-data"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+async def answer_fault(request: Request, fault: Exception) -> Response:
+    """What a user can meet, as one sentence; the server's log says more of our own faults."""
+    if isinstance(fault, HTTPException):
+        words = {404: "there is nothing at this address", 405: "this cannot be asked for so"}
+        return error(fault.status_code, words.get(fault.status_code, str(fault.detail)))
+    known = status_and_sentence(fault)
+    return error(500, OWN_FAULT) if known is None else error(*known)
+
+
+def error(status: int, sentence: str) -> Response:
+    """An error of one sentence."""
+    response = JSONResponse({"error": sentence}, status_code=status)
+    if status == 413:
+        response.headers["Connection"] = "close"  # what comes next is the body's unread rest
+    return response
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """The object that a request brings.
+
+    Raises:
+        WrongTypeError: it is not sent as JSON.
+        RequestError: it is damaged, or no object.
+    """
+    check_type(request, JSON_TYPE)
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise RequestError("the request should hold a JSON object")
+    return body
+
+
+def check_type(request: Request, *wanted: str) -> str:
+    """The type of a request's content, if it is one of the wanted.
+
+    Raises:
+        WrongTypeError: it is not.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in wanted:
+        raise WrongTypeError(f"the request's content must be {' or '.join(wanted)}")
+    return kind
+
+
+def numbers(values: Floats, headers: dict[str, str] | None = None) -> Response:
+    """An array as little-endian float32 in row-major order, its shape in ``X-Shape``."""
+    shape = ",".join(map(str, values.shape))
+    content = np.ascontiguousarray(values, dtype="<f4").tobytes()
+    return Response(
+        content,
+        media_type="application/octet-stream",
+        headers={"X-Shape": shape, **(headers or {})},
+    )
+
+
+def attachment(content: bytes | str, media_type: str, name: str) -> Response:
+    """A file to be saved, never to be shown as a page of the viewer's."""
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    ascii_name = plain.encode("ascii", "replace").decode().replace("?", "-")
+    disposition = f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(plain)}"
+    return Response(content, media_type=media_type, headers={"Content-Disposition": disposition})
+
+
+def picture(content: bytes) -> Response:
+    """A PNG to be shown."""
+    return Response(content, media_type="image/png")

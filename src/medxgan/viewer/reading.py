@@ -1,0 +1,201 @@
+"""Uploaded files to pixels, without letting a bad file hurt the server."""
+
+import json
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+import numpy as np
+
+from medxgan.errors import DataError
+from medxgan.viewer.arrays import Floats
+
+PATIENCE_SECONDS = 60.0
+"""That reading one file may take, a fresh process's start included."""
+LONGEST_NAME = 80
+COPIED_AT_ONCE = 2**20
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """What was in a file.
+
+    Attributes:
+        images: ``[N, C, H, W]`` in [-1, 1], at the size and with the channels asked for.
+        names: of the images.
+        notes: what was changed.
+        spacings: distance of rows and of columns of each, mm a pixel; None where not known.
+    """
+
+    images: Floats
+    names: Sequence[str]
+    notes: tuple[str, ...]
+    spacings: Sequence[tuple[float, float] | None]
+
+
+@dataclass(frozen=True)
+class Presented:
+    """How files that leave a choice are shown; as on the command line.
+
+    Attributes:
+        window: of DICOM and NIfTI images, ``CENTRE,WIDTH``.
+        axis: of NIfTI volumes.
+        volume: of NIfTI files of several.
+        identifiers: say whose a DICOM file is?
+    """
+
+    window: str | None = None
+    axis: str | None = None
+    volume: int | None = None
+    identifiers: bool = False
+
+
+class FileReader:
+    """Reads one file at a time, in a process that is replaced when it crashes or hangs.
+
+    Args:
+        size: height and width that images are brought to.
+        channels: 1 or 3.
+        folder: for files while they are read; removed with all that is in it should this program
+            be killed.
+        limits: stored values of 16-bit images that become -1 and +1; as found where None.
+        shown: how DICOM and NIfTI files are shown.
+        patience: seconds that a file may take.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        channels: int,
+        folder: Path,
+        limits: tuple[float, float] | None = None,
+        shown: Presented | None = None,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._wanted: dict[str, Any] = {"size": size, "channels": channels, "limits": limits}
+        self._wanted |= asdict(shown or Presented())
+        self._folder = folder
+        self._patience = patience
+        self._lock = Lock()
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def start(self) -> None:
+        """Have the process ready before the first file comes."""
+        with self._lock:
+            self._ready()
+
+    def close(self) -> None:
+        """End the process; a file that it is reading is given up."""
+        process = self._process
+        if process is not None:
+            with suppress(ValueError):  # it has ended by itself
+                process.kill()
+        with self._lock:
+            self._end()
+
+    def read_upload(self, content: IO[bytes], name: str) -> ReadFile:
+        """Read an uploaded file.
+
+        Args:
+            content: of the file.
+            name: as its owner calls it; the suffix says what it is, the rest is for sentences.
+
+        Raises:
+            DataError: it cannot be read; the sentence names the file, never its place here.
+        """
+        with tempfile.TemporaryDirectory(prefix="upload-", dir=self._folder) as folder:
+            path = Path(folder, safe_name(name))
+            with path.open("wb") as file:
+                while part := content.read(COPIED_AT_ONCE):
+                    file.write(part)
+            return self._read(path)
+
+    def _read(self, path: Path) -> ReadFile:
+        with self._lock:
+            try:
+                answer, content = self._ask(path)
+            except TimeoutError:
+                self._end()
+                raise DataError(
+                    f"{path.name} took more than {self._patience:g} seconds to read; "
+                    "it may be damaged"
+                ) from None
+            except (EOFError, OSError) as fault:
+                self._end()
+                raise DataError(
+                    f"{path.name} made the program that decodes it fail; it may be damaged, or "
+                    "too large"
+                ) from fault
+        if content is None:
+            sentence = str(answer["error"]).replace(f"{path.parent}{os.sep}", "")
+            raise DataError(sentence.replace(str(path.parent), "the file"))
+        images = np.frombuffer(content, dtype=np.float32).reshape(answer["shape"])
+        return ReadFile(images, answer["names"], tuple(answer["notes"]), answer["spacings"])
+
+    def _ask(self, path: Path) -> tuple[dict[str, Any], bytes | None]:
+        """The other process's answer, and the pixels where there are some."""
+        pipe = self._ready()
+        pipe.send_bytes(json.dumps(self._wanted | {"path": str(path)}).encode())
+        if not pipe.poll(self._patience):
+            raise TimeoutError
+        answer: dict[str, Any] = json.loads(pipe.recv_bytes())
+        return answer, None if "error" in answer else pipe.recv_bytes()
+
+    def _ready(self) -> Connection:
+        if self._pipe is not None and self._process is not None and self._process.is_alive():
+            return self._pipe
+        self._end()
+        from medxgan.viewer.reading_process import work
+
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, str(self._folder)), daemon=True)
+        with _without_interrupts():
+            process.start()
+        theirs.close()
+        self._process, self._pipe = process, ours
+        return ours
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+        if self._pipe is not None:  # only now: at its end the process would tidy up after us
+            self._pipe.close()
+        self._process = self._pipe = None
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """What is started here is not ended by Ctrl-C, but by the viewer that Ctrl-C ends."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def safe_name(name: str) -> str:
+    """A file name without a path that keeps its suffix, on which reading depends.
+
+    >>> safe_name("../../etc/pass wd.png"), safe_name("C:\\\\scans\\\\a.nii.gz"), safe_name("..")
+    ('pass-wd.png', 'a.nii.gz', 'image')
+    """
+    last = re.split(r"[/\\\\]", name)[-1]
+    safe = re.sub(r"[^\w.]+", "-", last).strip("-").lstrip(".")
+    return safe[-LONGEST_NAME:].lstrip(".-") or "image"

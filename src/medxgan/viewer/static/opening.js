@@ -1,0 +1,119 @@
+/** Opening an image live: dropped, chosen, or from a saved explanation. */
+
+import { announce, clearWarning, warn } from "./announce.js";
+import { postJson, uploadFile } from "./api.js";
+import { h } from "./dom.js";
+import { store } from "./store.js";
+
+const MEGABYTE = 1 << 20;
+
+/**
+ * Let files be dropped anywhere on the page.
+ * @param {HTMLElement} curtain shown while a file is held over the page
+ */
+export function acceptDrops(curtain) {
+  let depth = 0;
+  const show = (held) => {
+    depth = held;
+    curtain.hidden = depth === 0;
+  };
+  const holdsFiles = (event) =>
+    store.state.server?.mode.live && event.dataTransfer?.types.includes("Files");
+  addEventListener("dragenter", (event) => holdsFiles(event) && show(depth + 1));
+  addEventListener("dragleave", (event) => holdsFiles(event) && show(Math.max(depth - 1, 0)));
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    show(0);
+    if (!holdsFiles(event)) return;
+    const { files } = event.dataTransfer;
+    if (files.length > 1)
+      warn(
+        `One image at a time: '${files[0].name}' is opened, the other ${files.length - 1} are not.`,
+      );
+    if (files.length > 0) openFile(files[0]);
+  });
+}
+
+/**
+ * A button that chooses a file.
+ * @param {string} label
+ * @param {string} [kind] its class
+ * @returns {HTMLElement}
+ */
+export function createChooser(label, kind = "") {
+  const input = h("input", {
+    type: "file",
+    hidden: true,
+    tabindex: -1,
+    "aria-label": label,
+    on: {
+      change: () => {
+        const [file] = input.files;
+        input.value = "";
+        if (file) openFile(file);
+      },
+    },
+  });
+  const button = h(
+    "button",
+    { type: "button", class: kind, on: { click: () => input.click() } },
+    label,
+  );
+  return h("span", { class: "chooser" }, button, input);
+}
+
+/**
+ * Explain an image of a file and go to it.
+ * @param {File} file
+ * @param {number} [frame] which one, from 1; without it the server chooses
+ */
+export async function openFile(file, frame) {
+  const limit = store.state.server.limits.upload_bytes;
+  if (file.size > limit) {
+    warn(
+      `'${file.name}' has ${megabytes(file.size)}, more than the ${megabytes(limit)} that the viewer takes.`,
+    );
+    return;
+  }
+  await open(file.name, async (signal) => ({
+    ...(await uploadFile(file, frame, signal)),
+    source: file,
+  }));
+}
+
+/**
+ * Open the image of a saved explanation live.
+ * @param {{id: string, name: string}} facts
+ */
+export async function openSaved({ id, name }) {
+  const session = (signal) => postJson("/api/live", { explanation: id }, { signal });
+  await open(name, session);
+}
+
+async function open(name, request) {
+  const controller = new AbortController();
+  const curtain = document.querySelector("#busy");
+  const cancel = h("button", { type: "button", on: { click: () => controller.abort() } }, "Cancel");
+  clearWarning();
+  document.querySelector("#app").inert = true;
+  curtain.replaceChildren(
+    h("div", { class: "box" }, h("p", { role: "status" }, `Explaining ${name} …`), cancel),
+  );
+  curtain.hidden = false;
+  cancel.focus();
+  try {
+    store.set({ session: await request(controller.signal) });
+    announce(`${name} is open`);
+  } catch (error) {
+    if (error.name !== "AbortError") warn(error.message);
+  } finally {
+    curtain.hidden = true;
+    curtain.replaceChildren();
+    document.querySelector("#app").inert = false;
+  }
+}
+
+function megabytes(bytes) {
+  return `${Math.ceil(bytes / MEGABYTE)} MB`;
+}

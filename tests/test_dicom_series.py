@@ -1,0 +1,285 @@
+"""Folders, series and tables of DICOM files: order, groups, slices, masks."""
+
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydicom import dcmread
+
+from clinical import RAMP, dicom, placed
+from medxgan.data import Presentation, Window, open_dataset, read_image, read_inputs
+from medxgan.errors import ConfigError, DataError
+
+WINDOW = {"WindowCenter": 504.5, "WindowWidth": 1009}
+HALF = {"WindowCenter": 1009, "WindowWidth": 2018}
+
+
+def level(number):
+    """The ramp, darker the higher ``number``."""
+    return (RAMP * (1 - number / 20)).astype(np.uint16)
+
+
+def names_of(folder, **options):
+    return read_inputs([folder], size=8, channels=1, **options).names
+
+
+def test_a_series_comes_along_its_normal(tmp_path):
+    """Neither by file name nor by instance number."""
+    for name, instance, z in (("a", 3, 7.5), ("b", 1, -2.5), ("c", 2, 2.5)):
+        dicom(tmp_path / f"{name}.dcm", InstanceNumber=instance, **placed(z), **WINDOW)
+    assert names_of(tmp_path) == ["b.dcm", "c.dcm", "a.dcm"]
+
+
+def test_the_normal_is_that_of_the_planes(tmp_path):
+    """Coronal planes: rows run to the left, columns to the feet; (1,0,0) x (0,0,-1) = (0,1,0)."""
+    for name, y in (("a", 5.0), ("b", -5.0)):
+        dicom(
+            tmp_path / f"{name}.dcm",
+            ImagePositionPatient=[0, y, 0],
+            ImageOrientationPatient=[1, 0, 0, 0, 0, -1],
+            **WINDOW,
+        )
+    assert names_of(tmp_path) == ["b.dcm", "a.dcm"]
+
+
+def test_without_places_or_not_parallel_by_instance_number(tmp_path):
+    for name, instance in (("a", 10), ("b", 9)):
+        dicom(tmp_path / "bare" / f"{name}.dcm", InstanceNumber=instance, **WINDOW)
+        turned = placed(instance, row=(1, 0, 0) if name == "a" else (0, 1, 0), column=(0, 0, 1))
+        dicom(tmp_path / "turned" / f"{name}.dcm", InstanceNumber=instance, **turned, **WINDOW)
+    assert names_of(tmp_path / "bare") == ["b.dcm", "a.dcm"]
+    assert names_of(tmp_path / "turned") == ["b.dcm", "a.dcm"]
+
+
+def test_series_of_a_folder_come_one_after_another(tmp_path):
+    for name, series, z in (("a", 2, 0), ("b", 1, 9), ("c", 2, -9), ("d", 1, -9)):
+        dicom(
+            tmp_path / f"{name}.dcm",
+            SeriesNumber=series,
+            SeriesInstanceUID=f"1.2.{series}",
+            **placed(z),
+            **WINDOW,
+        )
+    assert names_of(tmp_path) == ["d.dcm", "b.dcm", "c.dcm", "a.dcm"]
+
+
+def test_a_clinical_folder(tmp_path):
+    """Names without a suffix, a table of contents and a report beside the images."""
+    for name, z in (("IM2", 1.0), ("IM1", 2.0)):
+        dicom(tmp_path / "PT1" / "SE1" / name, **placed(z), **WINDOW)
+    report = dicom(tmp_path / "PT1" / "SR1", SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11")
+    header = dcmread(report)
+    del header.PixelData, header.Rows, header.Columns
+    header.save_as(report)
+    shutil.copy(report, tmp_path / "DICOMDIR")
+    (tmp_path / "README").write_text("read me")
+    inputs = read_inputs([tmp_path], size=8, channels=1)
+    assert inputs.names == ["PT1/SE1/IM2", "PT1/SE1/IM1"]
+    assert "1 DICOM files without pixels passed over" in inputs.notes
+    assert "2 other files passed over (DICOMDIR, README)" in inputs.notes
+    (tmp_path / "alone").mkdir()
+    header.save_as(tmp_path / "alone" / "SR1")
+    with pytest.raises(DataError, match=r"SR1 and 0 other DICOM file\(s\) hold no pixels"):
+        open_dataset(tmp_path / "alone")
+
+
+def test_one_slice_of_a_series(tmp_path):
+    """The second along the normal; a series of one image stays whole."""
+    for name, z in (("a", 3.0), ("b", 1.0), ("c", 2.0)):
+        dicom(tmp_path / f"{name}.dcm", **placed(z), **WINDOW)
+    dicom(tmp_path / "scout.dcm", SeriesInstanceUID="1.9", SeriesNumber=9, **WINDOW)
+    second = Presentation(slice=2)
+    assert names_of(tmp_path, presentation=second) == ["c.dcm", "scout.dcm"]
+    with pytest.raises(DataError, match="it has 3 images, counted from 1, got number 4"):
+        read_inputs([tmp_path], size=8, channels=1, presentation=Presentation(slice=4))
+
+
+def test_the_best_slice_of_a_series(tmp_path):
+    for number in range(4):
+        bright = abs(number - 2)
+        dicom(tmp_path / f"{number}.dcm", level(bright), **placed(number), **WINDOW)
+    mean = Presentation(slice="best", score=lambda images: images.mean((1, 2, 3)))
+    inputs = read_inputs([tmp_path], size=8, channels=1, presentation=mean)
+    assert inputs.names == ["2.dcm"]
+    assert "2.dcm is the slice on which the classifier is most sure" in inputs.notes
+
+
+def test_one_window_for_a_folder(tmp_path):
+    for name, own in (("a", WINDOW), ("b", HALF)):
+        dicom(tmp_path / f"{name}.dcm", **own)
+    own = read_inputs([tmp_path], size=8, channels=1)
+    assert not torch.equal(own.images[0], own.images[1])
+    alike = read_inputs(
+        [tmp_path], size=8, channels=1, presentation=Presentation(window=Window(504.5, 1009))
+    )
+    assert torch.equal(alike.images[0], alike.images[1])
+    assert "2 of 2 images windowed to centre 504.5, width 1009" in alike.notes
+
+
+@pytest.fixture
+def patients(tmp_path) -> Path:
+    """Twelve patients of two images each, whose files lie in both classes of a data set."""
+    for patient in range(12):
+        for row, label in enumerate(("healthy", "tumour")):
+            dicom(
+                tmp_path / "data" / label / f"{patient:02d}.dcm",
+                level(patient),
+                PatientID=f"P{patient}",
+                SeriesInstanceUID=f"1.{patient}.{row}",
+                **WINDOW,
+            )
+    return tmp_path / "data"
+
+
+def test_a_split_never_parts_a_patient(patients):
+    data = open_dataset(patients)
+    assert len(data) == 24
+    assert data.class_names == ("healthy", "tumour")
+    assert data.class_counts() == {"healthy": 12, "tumour": 12}
+    split_of: dict[str, set[int]] = {}
+    for group, split in zip(data.groups.tolist(), data.split.tolist(), strict=True):
+        split_of.setdefault(group, set()).add(split)
+    assert len(split_of) == 12
+    assert all(len(splits) == 1 for splits in split_of.values())
+    assert set(data.split.tolist()) == {0, 1, 2}
+
+
+def test_a_group_is_a_hash_and_no_identifier(patients):
+    groups = set(open_dataset(patients).groups.tolist())
+    assert sha256(b"P3").hexdigest()[:12] in groups
+    assert not any(group.startswith("P") for group in groups)
+
+
+def test_without_an_identifier_the_study_is_the_group(tmp_path):
+    for row in range(8):
+        dicom(
+            tmp_path / "d" / ("a" if row % 2 else "b") / f"{row}.dcm",
+            level(row),
+            PatientID="",
+            StudyInstanceUID=f"1.{row // 2}",
+            **WINDOW,
+        )
+    data = open_dataset(tmp_path / "d")
+    assert len(set(data.groups.tolist())) == 4
+    assert any("8 DICOM files have no patient identifier" in note for note in data.notes)
+
+
+def test_one_patient_alone_is_told(tmp_path):
+    for row in range(4):
+        dicom(tmp_path / "d" / ("a" if row % 2 else "b") / f"{row}.dcm", level(row), **WINDOW)
+    data = open_dataset(tmp_path / "d")
+    assert "all DICOM files are of one patient, whom no split can part" in data.notes
+
+
+def test_a_file_of_frames_in_a_data_set(tmp_path):
+    """Label, group, value and mask hold for all its frames; names tell them apart."""
+    for label in ("healthy", "tumour"):
+        pixels = np.stack([level(0), level(5), np.zeros_like(RAMP)])
+        path = dicom(tmp_path / "d" / label / "run.dcm", pixels, PatientID=label, **WINDOW)
+    mask = np.zeros((3, 8, 8), np.uint8)
+    mask[1, 2:4, 5:7] = 1
+    dicom(tmp_path / "d" / "masks" / "tumour" / "run.dcm", mask)
+    (tmp_path / "d" / "values.csv").write_text("path,value\ntumour/run.dcm,3\n")
+    data = open_dataset(tmp_path / "d")
+    assert data.names.tolist() == [
+        *("healthy/run-frame-01", "healthy/run-frame-02"),
+        *("tumour/run-frame-01", "tumour/run-frame-02"),
+    ]
+    assert data.labels.tolist() == [0, 0, 1, 1]
+    assert len(set(data.groups.tolist())) == 2
+    assert data.values is not None
+    assert data.values[2:].tolist() == [3, 3]
+    masks, known = data.mask_images()
+    assert known.tolist() == [False, False, True, True]
+    assert not masks[2].any()
+    assert torch.nonzero(masks[3])[[0, -1]].tolist() == [[2, 5], [3, 6]]
+    assert "2 frames or slices passed over that are one grey all over" in data.notes
+    torch.testing.assert_close(data.images([1])[0], read_image(path, frame=2).image)
+
+
+def test_a_mask_lies_where_the_resampled_image_does(tmp_path):
+    """Rows of 1 mm, columns of 1/2 mm: the mask is stretched as its image is."""
+    pixels = np.zeros((8, 8), np.uint16)
+    pixels[2:4, 3:6] = 1000
+    dicom(tmp_path / "d" / "a.dcm", pixels, PixelSpacing=[1.0, 0.5], **WINDOW)
+    (tmp_path / "d" / "masks").mkdir()
+    Image.fromarray((pixels > 0).astype(np.uint8) * 255).save(tmp_path / "d" / "masks" / "a.png")
+    inputs = read_inputs([tmp_path / "d"], size=16, channels=1)
+    (mask,) = inputs.masks
+    assert mask is not None
+    np.testing.assert_array_equal(mask, inputs.images[0, 0] > 0)
+    assert torch.nonzero(mask)[[0, -1]].tolist() == [[4, 7], [7, 9]]
+    assert inputs.spacings == [(0.5, 0.5)]
+
+
+def test_a_mask_of_another_shape_is_refused(tmp_path):
+    pixels = np.stack([level(0), level(5)])
+    dicom(tmp_path / "d" / "a.dcm", pixels, **WINDOW)
+    place = tmp_path / "d" / "masks" / "a.dcm"
+    dicom(place, np.ones((8, 8), np.uint8))
+    with pytest.raises(DataError, match=r"has 1 slice\(s\), its image has at least 2"):
+        open_dataset(tmp_path / "d")
+    dicom(place, np.ones((2, 4, 4), np.uint8))
+    with pytest.raises(DataError, match="must be as large as its image, 8 x 8 pixels, got 4 x 4"):
+        open_dataset(tmp_path / "d")
+
+
+def test_a_table_with_frames(tmp_path):
+    """Each frame may have its own label; a group that is given goes before the patient."""
+    pixels = np.stack([level(number) for number in range(4)])
+    dicom(tmp_path / "run.dcm", pixels, **WINDOW)
+    dicom(tmp_path / "one.dcm", **WINDOW)
+    (tmp_path / "set.csv").write_text(
+        "path,label,frame,group\nrun.dcm,0,2,\nrun.dcm,1,4,\none.dcm,1,,ann\nrun.dcm,0,,bob\n"
+    )
+    data = open_dataset(tmp_path / "set.csv")
+    assert data.names.tolist() == [
+        *("run-frame-02", "run-frame-04", "one.dcm"),
+        *(f"run-frame-0{number}" for number in range(1, 5)),
+    ]
+    assert data.labels.tolist() == [0, 1, 1, 0, 0, 0, 0]
+    patient = sha256(b"4711").hexdigest()[:12]
+    assert data.groups.tolist() == [patient, patient, "ann", "bob", "bob", "bob", "bob"]
+    (tmp_path / "set.csv").write_text("path,label,frame\nrun.dcm,0,first\n")
+    with pytest.raises(DataError, match=r"column 'frame' must hold numbers from 1, .* got 'first'"):
+        open_dataset(tmp_path / "set.csv")
+    (tmp_path / "set.csv").write_text("path,label,frame\nrun.dcm,0,9\n")
+    with pytest.raises(DataError, match="it has 4 frames, counted from 1, got number 9"):
+        open_dataset(tmp_path / "set.csv")
+
+
+def test_pictures_and_dicom_do_not_mix(tmp_path):
+    dicom(tmp_path / "d" / "a.dcm", **WINDOW)
+    Image.fromarray(RAMP.astype(np.uint8)).save(tmp_path / "d" / "b.png")
+    with pytest.raises(DataError, match=r"b\.png is 8-bit, .*a\.dcm is floating-point"):
+        open_dataset(tmp_path / "d")
+
+
+def test_nothing_is_left(tmp_path):
+    for name in "ab":
+        dicom(tmp_path / "d" / f"{name}.dcm", np.full((8, 8), 7, np.uint16), **WINDOW)
+    with pytest.raises(DataError, match=r"a\.dcm and 1 other file\(s\) show nothing"):
+        open_dataset(tmp_path / "d")
+
+
+def test_choices_that_no_file_leaves_are_refused(tmp_path, phantom_archive):
+    dicom(tmp_path / "d" / "a.dcm", **WINDOW)
+    Image.fromarray(RAMP.astype(np.uint8)).save(tmp_path / "b.png")
+    window, axis = Presentation(window=Window(40, 400)), Presentation(axis="coronal")
+    for path in (tmp_path / "b.png", phantom_archive):
+        with pytest.raises(ConfigError, match="--window is for DICOM and NIfTI files"):
+            read_inputs([path], size=8, channels=1, presentation=window)
+    with pytest.raises(ConfigError, match="--axis is for NIfTI volumes, of which there are none"):
+        read_inputs([tmp_path / "d"], size=8, channels=1, presentation=axis)
+    with pytest.raises(ConfigError, match="--axis is for NIfTI volumes, of which there are none"):
+        read_inputs([tmp_path / "d" / "a.dcm"], size=8, channels=1, presentation=axis)
+
+
+def test_a_slice_of_a_single_image(tmp_path):
+    path = dicom(tmp_path / "a.dcm", **WINDOW)
+    with pytest.raises(DataError, match="it has 1 frames, counted from 1, got number 2"):
+        read_inputs([path], size=8, channels=1, presentation=Presentation(slice=2))

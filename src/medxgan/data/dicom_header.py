@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 
 from medxgan.data.dicom_pixels import FileWindow, Lut, Padding, Rescale
 from medxgan.data.dicom_tables import numbers, read_lut, signed_as_its_input
-from medxgan.data.presentation import Spacing, Window
 from medxgan.data.faults import printable
+from medxgan.data.presentation import Spacing, Window
 from medxgan.errors import DataError
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")

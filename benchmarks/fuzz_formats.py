@@ -25,6 +25,7 @@ import time
 import traceback
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
@@ -38,6 +39,8 @@ SECONDS = 5.0
 STILL_SECONDS = 300.0
 """After which a process is given up that neither computes nor answers."""
 HEADER_BYTES = 2000
+PNG_START = 8
+"""Bytes before a PNG's first chunk."""
 EDGES = (0, 1, 2, 127, 128, 255, 256, 32767, 32768, 65535, 2**31 - 1, 2**31, 2**32 - 1)
 OUTCOMES = ("read", "refused", "crashed", "hung", "killed")
 BAD = ("crashed", "hung", "killed")
@@ -182,6 +185,8 @@ def damaged(whole: list[Seed], seed: int, case: int) -> Seed:
         content = gzip.compress(mutated(gzip.decompress(chosen.content), whole, dice), mtime=0)
     elif chosen.kind == "npz" and inside:
         content = with_damaged_member(chosen.content, whole, dice)
+    elif chosen.kind == "png" and inside:
+        content = with_damaged_chunk(chosen.content, whole, dice)
     else:
         content = mutated(chosen.content, whole, dice)
     return chosen._replace(content=content)
@@ -198,6 +203,26 @@ def with_damaged_member(content: bytes, whole: list[Seed], dice: random.Random) 
         for name, member in members.items():
             archive.writestr(name, member)
     return stream.getvalue()
+
+
+def with_damaged_chunk(content: bytes, whole: list[Seed], dice: random.Random) -> bytes:
+    """A PNG in which one chunk is damaged, pixels before they are deflated; checksums are right."""
+    chunks, place = [], PNG_START
+    while place < len(content):
+        (length,) = struct.unpack_from(">I", content, place)
+        name, body = content[place + 4 : place + 8], content[place + 8 : place + 8 + length]
+        chunks.append((name, body))
+        place += length + 12
+    unlucky = dice.randrange(len(chunks) - 1)
+    name, body = chunks[unlucky]
+    if name == b"IDAT":
+        chunks[unlucky] = name, zlib.compress(mutated(zlib.decompress(body), whole, dice))
+    else:
+        chunks[unlucky] = name, mutated(body, whole, dice)
+    return content[:PNG_START] + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
 
 
 def mutated(content: bytes, whole: list[Seed], dice: random.Random) -> bytes:

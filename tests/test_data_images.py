@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from medxgan.data import image_files, read_image, write_image
+from medxgan.data import image_files, open_dataset, read_image, write_image
 from medxgan.errors import ConfigError, DataError, OutputError
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
@@ -277,3 +277,13 @@ def test_the_images_that_a_path_stands_for(tmp_path):
         image_files(tmp_path / "notes.txt")
     with pytest.raises(DataError, match="does not exist"):
         image_files(tmp_path / "nowhere")
+
+
+def test_a_strip_that_would_fill_the_memory_as_a_square(tmp_path):
+    """A file of a few bytes, 40000 x 8 pixels; it would have 1600 megapixels."""
+    path = save(tmp_path / "strip.png", np.arange(320_000, dtype=np.uint8).reshape(8, 40_000))
+    sentence = r"strip\.png: it has 8 x 40000 pixels, as a square more than 178 megapixels"
+    with pytest.raises(DataError, match=sentence):
+        read_image(path, size=64)
+    with pytest.raises(DataError, match=sentence):
+        open_dataset(tmp_path, size=64)

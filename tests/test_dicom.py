@@ -587,7 +587,8 @@ def test_more_frames_than_there_are_bytes(tmp_path):
 
 
 def test_what_a_file_says_cannot_break_the_sentence(tmp_path):
-    path = dicom(tmp_path / "a.dcm", PhotometricInterpretation="A\x1b[2JB")
+    path = dicom(tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes().replace(b"MONOCHROME2", b"A\x1b[2JB     "))
     assert "it stores its pixels as 'A?[2JB', which cannot be read" in refused(path)
 
 

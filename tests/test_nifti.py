@@ -12,7 +12,8 @@ from PIL import Image
 
 from clinical import dicom, nifti
 from medxgan.data import Presentation, Window, open_dataset, read_image, read_inputs
-from medxgan.data.nifti import decode_volume, read_header
+from medxgan.data.nifti import decode_volume
+from medxgan.data.nifti_header import read_header
 from medxgan.errors import DataError, MissingPackageError
 
 RNG = np.random.default_rng(0)

@@ -61,6 +61,17 @@ def explain(
     axis: Axis = None,
     slice: BestSlice = None,
     volume: Volume = None,
+    dicom_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAPS",
+            help="Also write these maps of DICOM images as DICOM objects, such as difference,lig.",
+        ),
+    ] = None,
+    dicom_kind: Annotated[
+        str | None,
+        typer.Option(help="Of these: parametric-map (the default) or secondary-capture."),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -69,6 +80,7 @@ def explain(
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
     from medxgan.data import parse_presentation
+    from medxgan.dicom_beside import check_dicom_inputs, parse_dicom_out, write_beside
     from medxgan.directed_series import check_series, series_of
     from medxgan.explaining import (
         explain_inputs,
@@ -84,6 +96,7 @@ def explain(
 
     settings = parse_settings(methods, refine=refine, start=start, frames=frames, seed=seed)
     presentation = parse_presentation(window, axis, slice, volume, may_score=True)
+    dicom = parse_dicom_out(dicom_out, dicom_kind, settings.methods)
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
@@ -92,10 +105,17 @@ def explain(
     with busy("Reading images", quiet=quiet):
         inputs = read_shown(explainer, images, split, presentation)
     say_notes(inputs.notes, quiet=quiet)
+    if dicom is not None:
+        check_dicom_inputs(inputs)
     with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
         explanations = explain_inputs(explainer, inputs, settings, report, target=target)
     with busy("Writing the report", quiet=quiet):
         page = write_explanations(explanations, explainer, out, shown=presentation.facts())
+    beside = None
+    if dicom is not None:
+        with busy("Writing DICOM objects", quiet=quiet):
+            beside = write_beside(explanations, inputs, explainer, out, dicom, presentation.window)
+        say_notes(beside.notes, quiet=quiet)
     table = None
     if to is not None:
         with progress("Moving to the answer", len(inputs), "images", quiet=quiet) as report:
@@ -104,5 +124,10 @@ def explain(
     if not quiet:
         print_table(summary_rows(explanations))
         print(f"Report written to {page}; open it in a browser.")
+    if beside is not None and not quiet:
+        print(
+            f"{len(beside.paths)} DICOM objects written into the folders beside it; they name the "
+            "patient as their sources do."
+        )
     if table is not None and not quiet:
         print(f"Series written to {table} and the folders beside it.")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from medxgan.data.dataset import Dataset, Table
 from medxgan.data.intensity import Limits, limits_note, storage_limits, to_storage
 from medxgan.data.labels import default_class_names
+from medxgan.data.origin import Origin
 from medxgan.data.split import complete_splits
 from medxgan.data.values import known_values, value_strata
 from medxgan.errors import DataError
@@ -28,6 +29,7 @@ def build_dataset(
     twins: NDArray[Any] | None = None,
     values: Sequence[float] | NDArray[Any] | None = None,
     spacing: NDArray[Any] | None = None,
+    origins: tuple[Origin, ...] | None = None,
     notes: tuple[str, ...] = (),
     seed: int = 0,
 ) -> Dataset:
@@ -46,6 +48,7 @@ def build_dataset(
         twins: like ``pixels``.
         values: ``[M]`` numbers that a model is to give, NaN = unknown.
         spacing: ``[M, 2]`` distance of rows and columns, mm, NaN = unknown.
+        origins: ``[M]`` files that the images lie in.
         notes: what the user must be told once.
         seed: of the splits that are made.
 
@@ -116,5 +119,6 @@ def build_dataset(
         twins=None if twins is None else twins.astype(pixels.dtype, copy=False),
         values=numbers,
         spacing=None if spacing is None else spacing.astype(np.float32, copy=False),
+        origins=origins,
     )
     return Dataset(table, np.arange(count), notes + split_notes)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from medxgan.data.intensity import Limits, limits_note, to_signed
 from medxgan.data.labels import UNLABELLED
+from medxgan.data.origin import Origin
 from medxgan.data.presentation import Spacing
 from medxgan.data.split import SPLIT_NAMES
 from medxgan.errors import DataError, nearest
@@ -40,6 +41,7 @@ class Table:
             image has one.
         spacing: float32 ``[M, 2]``, distance of the rows and columns of each image in the patient,
             mm, NaN = unknown; ``None`` where it is known of no image.
+        origins: ``[M]`` files that the images lie in; ``None`` where they lie in none of their own.
     """
 
     pixels: NDArray[Any]
@@ -54,6 +56,7 @@ class Table:
     twins: NDArray[Any] | None
     values: NDArray[np.float32] | None = None
     spacing: NDArray[np.float32] | None = None
+    origins: tuple[Origin, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +155,13 @@ class Dataset:
             return [None] * len(self)
         pairs = self.table.spacing[self.rows].tolist()
         return [None if np.isnan(row) else (row, column) for row, column in pairs]
+
+    @property
+    def origins(self) -> list[Origin | None]:
+        """``[N]`` file that each image lies in; None of images out of an archive."""
+        if self.table.origins is None:
+            return [None] * len(self)
+        return [self.table.origins[row] for row in self.rows.tolist()]
 
     @property
     def groups(self) -> NDArray[np.str_]:

@@ -18,6 +18,7 @@ from medxgan.data.images import decode_masks
 from medxgan.data.intensity import Limits, limits_note, storage_limits, to_signed
 from medxgan.data.labels import Labels
 from medxgan.data.loading import Loaded, Row, Source, in_threads, load_images, pixel_size
+from medxgan.data.origin import Origin
 from medxgan.data.pictures import decoding
 from medxgan.data.presentation import AS_STORED, Presentation, check_choice
 from medxgan.data.values import Values
@@ -100,6 +101,7 @@ def load_entries(
         twins=None if twins is None else _taken(twins.stored, best.places),
         values=None if values is None else values[source],
         spacing=_spacing(rows),
+        origins=tuple(Origin(entries[row.source].path, row.number) for row in rows),
         notes=(*notes, *_notes(rows, images.empty), *best.notes, *limits_note(dtype, limits)),
         seed=seed,
     )

@@ -19,6 +19,8 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
 SQUARE_ENOUGH = 0.01
 """Pixels that are at most so much higher than wide, or wider than high, are left as they are."""
+MOST_SQUARE_PIXELS = 2 * MOST_PIXELS
+"""Of an image after padding."""
 MOST_ASPECT = 100.0
 """Of a pixel that is worth resampling; a few thick slices of thin pixels stay well below."""
 
@@ -35,6 +37,9 @@ def fit(images: NDArray[Any], size: int | None = None, channels: int | None = No
 
     Without ``channels`` they keep theirs; without ``size`` they are only padded to a square.
 
+    Raises:
+        DataError: the square would be too large.
+
     >>> fit(np.zeros((1, 3, 8, 6), dtype=np.uint8), size=4, channels=1).changes
     ('made grey from colour (luma)', 'padded to a square with the darkest value of their border', \
 'resized to 4 x 4 pixels')
@@ -48,6 +53,7 @@ def fit(images: NDArray[Any], size: int | None = None, channels: int | None = No
         changes.append("made colour by repeating the grey channel")
     height, width = images.shape[2:]
     if height != width:
+        _check_square(height, width)
         border = "darkest value" if images.shape[1] == 1 else "median colour"
         changes.append(f"padded to a square with the {border} of their border")
         images = pad_to_square(images)
@@ -201,6 +207,15 @@ def pad_to_square(images: NDArray[Any]) -> NDArray[Any]:
     square[...] = background
     square[:, :, top : top + height, left : left + width] = images
     return square
+
+
+def _check_square(height: int, width: int) -> None:
+    """Refuse strips: a file of a few bytes can hold one that takes gigabytes as a square."""
+    if max(height, width) ** 2 > MOST_SQUARE_PIXELS:
+        raise DataError(
+            f"it has {height} x {width} pixels, as a square more than "
+            f"{MOST_SQUARE_PIXELS // 10**6} megapixels; cut out the part to look at"
+        )
 
 
 def _square_frame(height: int, width: int) -> tuple[int, int, int]:

@@ -140,7 +140,7 @@ def count_images(path: Path, presentation: Presentation = AS_STORED) -> int:
 
             return count_frames(path)
         if kind == "nifti":
-            from medxgan.data.nifti import read_header
+            from medxgan.data.nifti_header import read_header
 
             header = read_header(path)
             with about(path):
@@ -181,7 +181,8 @@ def to_sample(
     """
     check_shown(path, decoded)
     low, high = check_pixels(decoded.pixels[None], [str(path)])
-    fitted = fit(decoded.pixels[None], size, channels)
+    with about(path):
+        fitted = fit(decoded.pixels[None], size, channels)
     notes = tuple(f"image {change}" for change in decoded.changes + fitted.changes)
     if limits is None or decoded.pixels.dtype != np.uint16:
         with about(path):

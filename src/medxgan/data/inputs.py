@@ -14,6 +14,7 @@ from medxgan.data.formats import kind_of
 from medxgan.data.images import check_shown, decode_images, to_sample
 from medxgan.data.intensity import Limits
 from medxgan.data.opening import is_dataset, open_dataset
+from medxgan.data.origin import Origin
 from medxgan.data.pictures import decoding
 from medxgan.data.presentation import AS_STORED, Presentation, Spacing, check_choice
 from medxgan.errors import DataError
@@ -32,6 +33,7 @@ class Inputs:
         notes: what the user must be told once: images resized, files passed over, ...
         spacings: distance of the rows and columns of each image in the patient, mm, None where
             unknown; empty where it is known of none.
+        origins: the file that each image lies in, None where it lies in an archive; or empty.
     """
 
     images: Tensor
@@ -40,6 +42,7 @@ class Inputs:
     labels: list[int | None]
     notes: tuple[str, ...]
     spacings: list[Spacing | None] = field(default_factory=list)
+    origins: list[Origin | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -106,6 +109,7 @@ def read_inputs(
         labels=[label for part in parts for label in part.inputs.labels],
         notes=_merge_notes(parts),
         spacings=[spacing for part in parts for spacing in part.inputs.spacings],
+        origins=[origin for part in parts for origin in part.inputs.origins],
     )
 
 
@@ -152,7 +156,7 @@ def _read(
         )
         view = data.select(cast(SplitName, split or "all"), labelled=False)
         return Part(_from_dataset(view, split_matters=split is not None), [])
-    samples, notes = _read_file(path, size, channels, limits, presentation)
+    samples, origins, notes = _read_file(path, size, channels, limits, presentation)
     if split is not None:
         raise DataError(
             f"{path} is no data set and has no split '{split}'; give a data set, or leave out the "
@@ -165,23 +169,25 @@ def _read(
         labels=[None] * len(samples),
         notes=notes,
         spacings=[sample.spacing for sample in samples],
+        origins=list(origins),
     )
     return Part(inputs, [sample.notes for sample in samples])
 
 
 def _read_file(
     path: Path, size: int, channels: int, limits: Limits | None, presentation: Presentation
-) -> tuple[list[Sample], tuple[str, ...]]:
-    """The images of one file that show something, and notes on all of them."""
+) -> tuple[list[Sample], list[Origin], tuple[str, ...]]:
+    """The images of one file that show something, which they are, and notes on all of them."""
     kind, number = kind_of(path), presentation.number
     numbers = None if number is None or kind == "picture" else {number}
     with decoding():
-        samples, empty = [], []
+        samples, origins, empty = [], [], []
         for one in decode_images(path, presentation, numbers):
             if one.empty and kind != "picture":
                 empty.append(one)
             else:
                 samples.append(to_sample(path, one, size, channels, limits))
+                origins.append(Origin(path, one.number))
     if not samples:
         check_shown(path, empty[0])
     notes: tuple[str, ...] = ()
@@ -190,13 +196,14 @@ def _read_file(
     wants_best = presentation.slice or ("best" if kind == "nifti" else "all")
     if wants_best == "best" and presentation.score is not None and len(samples) > 1:
         scores = presentation.score(torch.stack([sample.image for sample in samples]))
-        best = samples[int(scores.argmax())]
+        place = int(scores.argmax())
+        best = samples[place]
         notes += (
             f"{best.name} is the slice on which the classifier is most sure, among {len(samples)} "
             f"of {path.name}",
         )
-        samples = [best]
-    return samples, notes
+        samples, origins = [best], [origins[place]]
+    return samples, origins, notes
 
 
 def _from_dataset(data: Dataset, split_matters: bool) -> Inputs:
@@ -209,6 +216,7 @@ def _from_dataset(data: Dataset, split_matters: bool) -> Inputs:
         labels=[label if label >= 0 else None for label in data.labels.tolist()],
         notes=tuple(_that_concern_images(data.notes, split_matters)),
         spacings=data.spacings,
+        origins=data.origins,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medxgan.data.decoded import Decoded
-from medxgan.data.faults import reading
+from medxgan.data.faults import about, reading
 from medxgan.data.formats import kind_of
 from medxgan.data.geometry import fit
 from medxgan.data.images import count_images, decode_images, fitted_spacing
@@ -180,7 +180,8 @@ def _read(unit: Unit, size: int | None, channels: int | None, presentation: Pres
         if may_be_empty and decoded.empty:
             continue
         low, high = check_pixels(decoded.pixels[None], [str(unit.path)])
-        fitted = fit(decoded.pixels[None], size, channels)
+        with about(unit.path):
+            fitted = fit(decoded.pixels[None], size, channels)
         row = _row(decoded, fitted.changes, fitted.images.shape[2], low, high)
         for index, wanted in unit.wanted.items():
             if decoded.number in wanted:

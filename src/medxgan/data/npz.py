@@ -229,7 +229,8 @@ def _read_images(
         for start, block in _image_blocks(archive, key):
             names = [f"{archive.path}: {key}[{start + row}]" for row in range(len(block))]
             ranges.append(check_pixels(block, names))
-            fitted = fit(block, size, channels)
+            with about(archive.path):
+                fitted = fit(block, size, channels)
             if stored is None:
                 stored = np.empty((total, *fitted.images.shape[1:]), dtype=fitted.images.dtype)
             stored[filled : filled + len(block)] = fitted.images

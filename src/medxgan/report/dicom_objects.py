@@ -23,8 +23,8 @@ WARNING = "Not for clinical use"
 CONTENT_LABEL = "NOT FOR CLINICAL"
 """As much of it as a label holds: capitals, at most 16 characters."""
 MANUFACTURER = "medxgan"
-LONG_STRING, SHORT_TEXT, LONG_TEXT = 64, 1024, 10240
-"""Most characters of DICOM's LO, ST and LT."""
+LONG_STRING, SHORT_TEXT, LONG_TEXT = 63, 1023, 10239
+"""Most characters of DICOM's LO, ST and LT, less one: some readers count the padding."""
 WORKSTATION = "WSD"
 
 
@@ -187,7 +187,7 @@ def text(words: str, most: int = LONG_STRING) -> str:
     """Words as an element may hold them: no control characters, no separator of values, no longer.
 
     >>> text("a\\\\b\\n c"), text("x" * 70)[-3:], len(text("x" * 70))
-    ('a/b c', '...', 64)
+    ('a/b c', '...', 63)
     """
     printable = "".join(sign if sign.isprintable() else " " for sign in words)
     plain = " ".join(printable.replace("\\", "/").split())

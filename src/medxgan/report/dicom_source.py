@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import UID, SecondaryCaptureImageStorage, generate_uid
@@ -49,6 +50,8 @@ PLANE = (
 )
 """Functional group, element, and how many numbers it has."""
 UNICODE = "ISO_IR 192"
+RIGHT_ANGLE = 0.01
+"""Greatest error of the products of two directions: they come with few digits."""
 
 
 @dataclass(frozen=True)
@@ -205,14 +208,23 @@ def _has_uid(header: Dataset, keyword: str) -> bool:
     return UID(str(header.get(keyword) or "")).is_valid
 
 
+def _usable(keyword: str, found: list[float]) -> bool:
+    """Finite; lengths above 0; and directions of rows and columns of length 1, at right angles."""
+    if not all(map(isfinite, found)):
+        return False
+    if keyword == "ImageOrientationPatient":
+        directions = np.array(found).reshape(2, 3)
+        return bool(np.abs(directions @ directions.T - np.eye(2)).max() < RIGHT_ANGLE)
+    return keyword == "ImagePositionPatient" or min(found) > 0
+
+
 def _plane(frames: Frames, index: int) -> Dataset:
     """What is known of where the pixels of a frame lie, element by element as it is stored."""
     plane = Dataset()
     for sequence, keyword, length in PLANE:
         for group in frames.groups(index, sequence):
             found = numbers(group, keyword)
-            usable = len(found) == length and all(map(isfinite, found))
-            if usable and (length > 2 or min(found) > 0):
+            if len(found) == length and _usable(keyword, found):
                 setattr(plane, keyword, deepcopy(group[keyword].value))
                 break
     header = frames.header

@@ -180,5 +180,5 @@ def test_a_series_needs_a_direction_and_a_probability(
     assert out.code == 2 and "leave out --to" in out.err
     medxgan("fit-direction", bundle, "--classifier", classifier_file, *QUICK)
     out = medxgan("explain", bundle, *command, "--to", 2)
-    assert out.code == 2 and "between 0 and 1, got 2" in out.err
+    assert out.code == 2 and "above 0 and below 1, a probability, got 2" in out.err
     assert not (tmp_path / "out").exists()

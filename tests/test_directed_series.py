@@ -102,7 +102,7 @@ def test_what_is_not_reached_is_said(images):
 
 @pytest.mark.parametrize("answer", [0.0, 1.0, 1.5, float("nan")])
 def test_no_probability_is_refused(explainer, images, answer):
-    with pytest.raises(ConfigError, match="a probability, between 0 and 1, got"):
+    with pytest.raises(ConfigError, match="must be above 0 and below 1, a probability, got"):
         explainer.toward(images, answer)
 
 

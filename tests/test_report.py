@@ -195,7 +195,7 @@ def test_row_shows_eight_pictures_in_their_order():
     )
     assert re.match(captions, row)
     negative = Page(render_report([make_explanation(positive=False)]))
-    assert "redrawn with tumour" in negative.text
+    assert "redrawn called tumour" in negative.text
     assert "Other ways to become tumour" in negative.text
     assert sum("alternative" in (i["alt"] or "") for i in negative.attributes("img")) == 2
     assert "p 0.900 p 0.654" in negative.text

@@ -17,6 +17,7 @@ from medxgan.explain.series import answers_of
 from medxgan.explain.steering import Goal, answer_of, drawn, find_moves
 from medxgan.inversion import root_mean_square
 from medxgan.networks.directed import DirectedGenerator
+from medxgan.scoretext import words_for
 from medxgan.style_bundle import StyleBundle
 from medxgan.style_inversion import place_images
 
@@ -249,18 +250,20 @@ def figure_rows(direction: FittedDirection) -> list[tuple[str, str]]:
 def direction_notes(direction: FittedDirection) -> list[str]:
     """What whoever fitted a direction must know: it may be of little use."""
     fit, manifest = direction.manifest.fit, direction.manifest
-    name, notes = manifest.target_name, []
+    notes: list[str] = []
+    called = words_for(manifest.target_name, manifest.classifier.spec).positive
     if fit["called_positive"] in (0.0, 1.0):
         side = "none" if fit["called_positive"] == 0.0 else "all"
         notes.append(
-            f"the model calls {side} of the {fit['held_out']} drawn images '{name}': what it would "
+            f"the model calls {side} of the {fit['held_out']} drawn images {called}: what it would "
             "take to be called otherwise may be nothing that the generator draws; train it on "
             "images of both answers"
         )
-    if fit["reached"] == 0.0:
+    if not fit["flipped_down"] and not fit["flipped_up"]:
         notes.append(
-            f"none of {fit['moved']} drawn images could be moved to the other side, so that "
-            "explanations will not flip; check the model, or train the generator for longer"
+            f"none of {fit['moved']} drawn images could be moved to the other side of the "
+            "decision, so that explanations will hardly flip; check the model, or train the "
+            "generator for longer"
         )
     if true_model_of(direction.classifier.measured) is not None:
         notes.append(

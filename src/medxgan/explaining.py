@@ -157,6 +157,9 @@ def write_explanations(
             for name, words in FIGURES_SHOWN.items()
             if held_out.get(name) is not None
         },
+        measured_on="images that the generator drew itself"
+        if manifest.method == "stylegan"
+        else "held-out images",
         caution=poorness(held_out),
         notes=_agreement_here(explanations, explainer),
         footer_facts={

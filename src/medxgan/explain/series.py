@@ -80,7 +80,7 @@ def evidence_for(answer: float, spec: ClassifierSpec) -> float:
     if spec.value_scale is None:
         if not 0 < answer < 1:
             raise ConfigError(
-                f"the requested answer is a probability, between 0 and 1, got {answer:g}"
+                f"the requested answer must be above 0 and below 1, a probability, got {answer:g}"
             )
         return float(torch.logit(torch.tensor(answer, dtype=torch.float64)))
     scale = spec.value_scale

@@ -23,6 +23,7 @@ def render_report(
     *,
     title: str = "Counterfactual explanations",
     summary: Mapping[str, object] | None = None,
+    measured_on: str = "held-out images",
     caution: str | None = None,
     notes: Sequence[str] = (),
     footer_facts: Mapping[str, object] | None = None,
@@ -34,8 +35,8 @@ def render_report(
     Args:
         explanations: in the order of the report.
         title: heading of the report.
-        summary: figures of the bundle on held-out images, by name; entries of ``metrics.json``
-            will do.
+        summary: figures of the bundle, by name; entries of ``metrics.json`` will do.
+        measured_on: the images that these are of.
         caution: what every reader must know of the bundle, shown at the top.
         notes: the same of these explanations, beside what they say themselves.
         footer_facts: facts of the bundle (name, method, classifier, data licence), by name.
@@ -74,6 +75,7 @@ def render_report(
             outlined=any(view.outline for view in views),
             caution=caution,
             notes=_notes(explanations, notes),
+            measured_on=measured_on,
             summary={name: fact_text(value) for name, value in (summary or {}).items()},
             footer_facts={name: fact_text(value) for name, value in (footer_facts or {}).items()},
             style=style,

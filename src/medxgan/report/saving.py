@@ -74,6 +74,7 @@ def write_report(
     *,
     title: str = "Counterfactual explanations",
     summary: Mapping[str, object] | None = None,
+    measured_on: str = "held-out images",
     caution: str | None = None,
     notes: Sequence[str] = (),
     footer_facts: Mapping[str, object] | None = None,
@@ -87,7 +88,8 @@ def write_report(
         explanations: in the order of the report; all maps share one colour scale per kind.
         folder: made where missing; files of the same name are replaced.
         title: heading of the report.
-        summary: figures of the bundle on held-out images, by name.
+        summary: figures of the bundle, by name.
+        measured_on: the images that these are of.
         caution: what every reader must know of the bundle, shown at the top.
         notes: the same of these explanations, beside what they say themselves.
         footer_facts: facts of the bundle (name, method, classifier, data licence), by name.
@@ -103,6 +105,7 @@ def write_report(
         explanations,
         title=title,
         summary=summary,
+        measured_on=measured_on,
         caution=caution,
         notes=notes,
         footer_facts=footer_facts,

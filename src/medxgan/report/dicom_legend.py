@@ -11,7 +11,7 @@ from medxgan.report.figures import Bytes, ColourMap, colour_table, map_picture
 
 LEAST_WIDTH = 240
 """Columns that the legend needs; narrower maps get empty ones on their right."""
-LEAST_TEXT, COLUMNS_A_TEXT_PIXEL = 11, 48
+LEAST_TEXT, COLUMNS_A_TEXT_PIXEL = 11, 36
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
@@ -64,8 +64,8 @@ def _legend(
     bar = Image.fromarray(colour_table(colours)[None, :255]).resize((width - 2 * margin, line))
     legend.paste(bar, (margin, top))
     top += line
-    ends = ((margin, f"{-scale:.2g}", "la"), (width // 2, "0", "ma"))
-    for left, text, anchor in (*ends, (width - margin, f"{scale:.2g}", "ra")):
+    ends = ((margin, f"{-scale:.3g}", "la"), (width // 2, "0", "ma"))
+    for left, text, anchor in (*ends, (width - margin, f"{scale:.3g}", "ra")):
         pen.text((left, top), text, fill=WHITE, font=font, anchor=anchor)
     top += line
     for text in last:

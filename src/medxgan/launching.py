@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lightning_fabric import Fabric
 
@@ -9,8 +11,13 @@ from medxgan.device import choose_device
 from medxgan.errors import ConfigError
 
 
-def launch_fabric(device: str, processes: int) -> Fabric:
+@contextmanager
+def launched_fabric(device: str, processes: int) -> Iterator[Fabric]:
     """Devices for a run; with several processes, this program is started once more for each.
+
+    At the end the processes part in an orderly way. Left to the end of the program, the threads of
+    their connection could abort a helper that is done, and Fabric, which watches the helpers, would
+    then kill the first process while it still measures and writes.
 
     Precision stays 32 bit here: the training step chooses bfloat16 itself where it is safe.
 
@@ -40,9 +47,20 @@ def launch_fabric(device: str, processes: int) -> Fabric:
         precision="32-true",
     )
     fabric.launch()
-    return fabric
+    try:
+        yield fabric
+    finally:
+        _part_processes()
+
+
+def _part_processes() -> None:
+    """End the connection between the processes of a run, where there is one."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def is_helper_process() -> bool:
-    """Was this process started by ``launch_fabric`` in another one, which does the talking?"""
+    """Was this process started by ``launched_fabric`` in another one, which does the talking?"""
     return os.environ.get("LOCAL_RANK", "0") != "0"

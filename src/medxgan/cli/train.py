@@ -101,7 +101,7 @@ def train(
     from medxgan.data import open_dataset, parse_presentation
     from medxgan.device import choose_device
     from medxgan.errors import ConfigError, nearest
-    from medxgan.launching import is_helper_process, launch_fabric
+    from medxgan.launching import is_helper_process, launched_fabric
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, progress, training_monitor
     from medxgan.training.stylegan_train import StylePlan, train_stylegan
@@ -158,8 +158,10 @@ def train(
             start=begun,
         )
         run = partial(train_medxgan, plan)
-    fabric = launch_fabric(device, processes)
-    with progress("Training", settings.run.images, "images", quiet=quiet) as report:
+    with (
+        launched_fabric(device, processes) as fabric,
+        progress("Training", settings.run.images, "images", quiet=quiet) as report,
+    ):
         trained = run(fabric, training_monitor(report))
     _say_end(trained, out, quiet=quiet)
     if not trained.finished:

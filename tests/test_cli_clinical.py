@@ -1,6 +1,7 @@
 """DICOM and NIfTI files through the commands, with --window, --axis, --slice and --volume."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from clinical import dicom, nifti
 from medxgan.data import Presentation, parse_presentation
 from medxgan.explaining import open_shown
 from medxgan.loader import load
+from medxgan.viewer.saved import SavedFolder
+from viewer_cases import viewer_of
 
 RNG = np.random.default_rng(0)
 QUICK = ("--methods", "difference", "--frames", 2)
@@ -39,6 +42,26 @@ def test_explain_a_ct_in_a_window(medxgan, tmp_path, tiny_bundle, scan):
     assert explained(tmp_path / "out") == ["scan"]
     assert "Note: image windowed to centre -100, width 1000" in outcome.err
     assert "centre -100, width 1000" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_viewers_ruler_knows_the_spacing_of_saved_explanations(medxgan, tmp_path, tiny_bundle):
+    """CTs of 64 x 48 pixels, padded to a square and halved: one of 0.4 mm, one that says none."""
+    pixels = RNG.integers(0, 1000, (64, 48)).astype(np.uint16)
+    known = dicom(tmp_path / "known.dcm", pixels, PixelSpacing=[0.4, 0.4])
+    unknown = dicom(tmp_path / "unknown.dcm", pixels)
+    out = tmp_path / "out"
+    outcome = medxgan("explain", tiny_bundle, known, unknown, "--out", out, *QUICK)
+    assert outcome.code == 0, outcome.err
+    facts = {
+        name: json.loads((out / name / "explanation.json").read_text()) for name in explained(out)
+    }
+    assert facts["known"]["spacing"] == pytest.approx([0.8, 0.8])
+    assert facts["unknown"]["spacing"] is None
+    folder = SavedFolder(out)
+    client = viewer_of(folder)
+    served = [client.get(f"/api/explanations/{entry.id}").json() for entry in folder.entries()]
+    assert served[0]["name"] == "known" and served[0]["spacing"] == pytest.approx([0.8, 0.8])
+    assert served[1]["name"] == "unknown" and served[1]["spacing"] is None
 
 
 def test_explain_the_best_slice_of_a_volume(medxgan, tmp_path, tiny_bundle, volume):

@@ -20,6 +20,7 @@ from medxgan.viewer import saved as saved_module
 from medxgan.viewer.arrays import LARGEST_BYTES, array_shapes, read_array, total_bytes
 from medxgan.viewer.facts import PARTS, read_facts
 from medxgan.viewer.listing import columns, figures, in_units, row
+from medxgan.viewer.restoring import restore
 from medxgan.viewer.saved import SavedExplanation, SavedFolder, UnreadableExplanation
 from viewer_cases import NO_FLIP, SIDE, array_of, make_explanation, ramp, viewer_of, write_folder
 
@@ -172,11 +173,23 @@ def test_document_has_panes_in_their_order_and_their_numbers(tmp_path):
 
 
 def test_spacing_is_passed_on_where_it_is_known(tmp_path):
-    folder = write_folder(tmp_path / "out")
-    change_facts(tmp_path / "out" / "scan", spacing=[0.5, 0.7])
-    (shown,) = SavedFolder(folder.root).entries()
-    document = viewer_of(SavedFolder(folder.root)).get(f"/api/explanations/{shown.id}").json()
-    assert document["spacing"] == [0.5, 0.7]
+    folder = write_folder(
+        tmp_path / "out", make_explanation("ct", spacing=(0.5, 0.7)), make_explanation("photo")
+    )
+    client = viewer_of(folder)
+    known, unknown = folder.entries()
+    assert client.get(f"/api/explanations/{known.id}").json()["spacing"] == [0.5, 0.7]
+    assert client.get(f"/api/explanations/{unknown.id}").json()["spacing"] is None
+    assert restore(known).spacing == (0.5, 0.7) and restore(unknown).spacing is None
+
+
+def test_folders_that_were_saved_before_spacing_was_kept_are_read(tmp_path):
+    write_folder(tmp_path / "out")
+    facts = facts_of(tmp_path / "out" / "scan")
+    del facts["spacing"]
+    (tmp_path / "out" / "scan" / "explanation.json").write_text(json.dumps(facts), "utf-8")
+    (shown,) = SavedFolder(tmp_path / "out").entries()
+    assert restore(shown).spacing is None
 
 
 def test_maps_may_hold_what_is_not_finite_but_images_may_not(tmp_path):

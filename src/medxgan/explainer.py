@@ -13,6 +13,7 @@ from medxgan.bundle import Bundle, Manifest
 from medxgan.classifiers import TorchClassifier
 from medxgan.data import Dataset, Inputs, open_dataset, read_inputs
 from medxgan.data.images import is_image
+from medxgan.data.presentation import Spacing
 from medxgan.errors import ConfigError, DataError
 from medxgan.explain.attribution import attributions
 from medxgan.explain.counterfactual import plausible_positives, transfer
@@ -148,6 +149,7 @@ class Explainer:
         *,
         names: Sequence[str] | None = None,
         masks: Sequence[Tensor | None] | None = None,
+        spacings: Sequence[Spacing | None] | None = None,
         **settings: Any,
     ) -> "Explanation | Explanations":
         """Explain one image, or several.
@@ -159,12 +161,14 @@ class Explainer:
             methods: attributions to compute.
             names: of the images, for reports; numbers where None.
             masks: lesion masks, bool ``[H, W]`` or None for each image.
+            spacings: distance of the rows and columns in the patient, mm, or None for each image;
+                files bring their own.
             settings: further fields of ``ExplainSettings``: refine, start, frames, steps, seed.
 
         Raises:
             ConfigError: an unknown method or setting, or a target that the bundle does not explain.
-            DataError: images of another shape, not finite, or that cannot be read; not one name or
-                mask for each.
+            DataError: images of another shape, not finite, or that cannot be read; not one name,
+                mask or spacing for each.
         """
         self._check_target(target)
         chosen = make_settings(methods, settings)
@@ -180,24 +184,27 @@ class Explainer:
                 methods,
                 names=inputs.names,
                 masks=inputs.masks,
+                spacings=inputs.spacings,
                 **settings,
             )
-        if images.ndim == 3:
-            return self._explain_batch(
-                self._checked(images[None]), chosen, list(names or ["image"]), list(masks or [None])
-            )[0]
-        images = self._checked(images)
-        for noun, given in (("names", names), ("masks", masks)):
-            if given and len(given) != len(images):
-                raise DataError(f"{len(images)} images need {len(images)} {noun}, got {len(given)}")
-        width = len(str(len(images)))
-        names = list(names or [f"image-{i + 1:0{width}d}" for i in range(len(images))])
-        masks = list(masks or [None] * len(images))
+        alone = images.ndim == 3
+        images = self._checked(images[None] if alone else images)
+        count = len(images)
+        for noun, given in (("names", names), ("masks", masks), ("spacings", spacings)):
+            if given and len(given) != count:
+                raise DataError(f"{count} images need {count} {noun}, got {len(given)}")
+        width = len(str(count))
+        numbered = ["image"] if alone else [f"image-{i + 1:0{width}d}" for i in range(count)]
+        names = list(names or numbered)
+        masks = list(masks or [None] * count)
+        spacings = list(spacings or [None] * count)
         explanations = Explanations()
-        for start in range(0, len(images), IMAGES_AT_ONCE):
+        for start in range(0, count, IMAGES_AT_ONCE):
             part = slice(start, start + IMAGES_AT_ONCE)
-            explanations += self._explain_batch(images[part], chosen, names[part], masks[part])
-        return explanations
+            explanations += self._explain_batch(
+                images[part], chosen, names[part], masks[part], spacings[part]
+            )
+        return explanations[0] if alone else explanations
 
     def read(self, paths: Sequence[Path], split: str | None = None) -> Inputs:
         """Read files, folders and archives as the images that this bundle takes.
@@ -246,6 +253,7 @@ class Explainer:
         settings: ExplainSettings,
         names: Sequence[str],
         masks: Sequence[Tensor | None],
+        spacings: Sequence[Spacing | None],
     ) -> list[Explanation]:
         images = images.to(self.device)
         inverted = self.invert(images, settings)
@@ -310,6 +318,7 @@ class Explainer:
                 spec=self.spec,
                 answers={part: rows[i].to(cpu) for part, rows in answered.items()},
                 notes=self.notes,
+                spacing=spacings[i],
             )
             for i in range(len(images))
         ]

@@ -122,6 +122,7 @@ def explain_inputs(
             methods,
             names=inputs.names[part],
             masks=inputs.masks[part],
+            spacings=inputs.spacings[part],
             **options,
         )
         assert isinstance(explained, Explanations)

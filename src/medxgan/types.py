@@ -273,6 +273,8 @@ class Explanation:
         answers: all that it says of the images that ``scores`` has, under the same names: the
             probability of every class, or the value, ``[K]``; may be empty.
         notes: what every reader must know of how it was made, sentences without a full stop.
+        spacing: distance of the rows and of the columns of ``image`` in the patient, mm; None where
+            it is not known.
     """
 
     name: str
@@ -297,6 +299,7 @@ class Explanation:
     spec: ClassifierSpec | None = None
     answers: dict[str, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    spacing: tuple[float, float] | None = None
 
     @property
     def positive(self) -> bool:

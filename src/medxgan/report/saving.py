@@ -242,6 +242,7 @@ def _facts(explanation: Explanation) -> dict[str, object]:
         "methods": list(explanation.attributions),
         "skipped": explanation.skipped,
         "notes": list(explanation.notes),
+        "spacing": None if explanation.spacing is None else list(explanation.spacing),
     }
 
 

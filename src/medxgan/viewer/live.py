@@ -246,14 +246,17 @@ class LiveDesk:
                 f"{explainer.inversion_steps}",
             )
         explained = explainer.explain(
-            opened.image, methods=METHODS, names=[opened.name], masks=[opened.mask], refine=steps
+            opened.image,
+            methods=METHODS,
+            names=[opened.name],
+            masks=[opened.mask],
+            spacings=[opened.spacing],
+            refine=steps,
         )
         assert isinstance(explained, Explanation)
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         save_explanation(explained, folder / IMAGE_FOLDER)
         shown = read_explanation(folder / IMAGE_FOLDER, folder)
-        facts = shown.facts.model_copy(update={"spacing": opened.spacing})
-        shown = replace(shown, facts=facts)
         latent = explained.latent
         codes = (latent.z1.to(explainer.device), latent.z2.to(explainer.device))
         session = Session(shown, codes, verdict_id or shown.id, file, notes)

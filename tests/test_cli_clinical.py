@@ -2,15 +2,19 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from clinical import dicom, nifti
-from medxgan.data import Presentation, parse_presentation
-from medxgan.explaining import open_shown
+from medxgan.data import Presentation, Window, read_image
+from medxgan.errors import ConfigError
+from medxgan.explainer import Explanations
 from medxgan.loader import load
+from medxgan.types import Explanation
 from medxgan.viewer.saved import SavedFolder
 from viewer_cases import viewer_of
 
@@ -78,6 +82,45 @@ def test_explain_the_best_slice_of_a_volume(medxgan, tmp_path, tiny_bundle, volu
     assert scores[best] == max(scores.values())
 
 
+@pytest.fixture
+def cine(tmp_path) -> Path:
+    """Three frames, of which the second is one grey all over."""
+    pixels = RNG.integers(0, 1000, (3, 32, 32)).astype(np.uint16)
+    pixels[1] = 500
+    return dicom(tmp_path / "cine.dcm", pixels)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # notes on how the files are shown
+class TestPythonTakesWhatTheCommandTakes:
+    @pytest.fixture(scope="class")
+    def explain(self, tiny_bundle):
+        return partial(load(str(tiny_bundle)).explain, methods=("difference",), frames=2)
+
+    @pytest.mark.parametrize("kind", ["scan", "volume", "cine"])
+    def test_of_each_kind_of_file(self, medxgan, tmp_path, tiny_bundle, explain, request, kind):
+        path = request.getfixturevalue(kind)
+        outcome = medxgan("explain", tiny_bundle, path, "--out", tmp_path / "out", *QUICK)
+        assert outcome.code == 0, outcome.err
+        found = explain(path)
+        several = kind == "cine"
+        assert isinstance(found, Explanations if several else Explanation)
+        names = [one.name for one in found] if several else [found.name]
+        assert names == explained(tmp_path / "out")
+
+    def test_a_presentation_is_applied(self, explain, volume, cine):
+        every = explain(volume, presentation=Presentation(slice="all"))
+        assert [one.name for one in every] == [f"brain-axial-0{number}" for number in range(1, 7)]
+        third = explain(cine, presentation=Presentation(window=Window(200, 100), slice=3))
+        assert isinstance(third, Explanation) and third.name == "cine-frame-03"
+        assert torch.equal(third.image, read_image(cine, window=(200, 100), frame=3).image)
+
+    def test_where_it_has_no_use_it_is_refused(self, explain, scan):
+        with pytest.raises(ConfigError, match="--axis is for NIfTI volumes, of which there are"):
+            explain(scan, presentation=Presentation(axis="axial"))
+        with pytest.raises(ConfigError, match="and the images are a tensor; leave it out"):
+            explain(torch.zeros(1, 32, 32), presentation=Presentation(window=Window(40, 400)))
+
+
 def test_explain_a_slice_along_an_axis(medxgan, tmp_path, tiny_bundle, volume):
     outcome = medxgan(
         *("explain", tiny_bundle, volume, "--axis", "coronal", "--slice", 7),
@@ -110,8 +153,8 @@ def test_fit_on_volumes(medxgan, tmp_path, volumes):
 
 def test_evaluate_takes_the_best_slice_of_each_volume(medxgan, tmp_path, volumes, tiny_bundle):
     explainer = load(str(tiny_bundle))
-    best = open_shown(explainer, volumes, parse_presentation(slice="best", may_score=True))
-    every = open_shown(explainer, volumes, Presentation())
+    best = explainer.open_dataset(volumes, Presentation(slice="best"))
+    every = explainer.open_dataset(volumes)
     evidence = explainer.classifier.log_odds(every.images(), explainer.target)
     for name, group in zip(best.names, best.groups, strict=True):
         inside = np.flatnonzero(every.groups == group)

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from torch import Tensor
 from medxgan.bundle import Bundle, Manifest
 from medxgan.classifiers import TorchClassifier
 from medxgan.data import Dataset, Inputs, open_dataset, read_inputs
-from medxgan.data.images import is_image
-from medxgan.data.presentation import Spacing
+from medxgan.data.opening import is_dataset
+from medxgan.data.presentation import AS_STORED, Presentation, Spacing
 from medxgan.errors import ConfigError, DataError
 from medxgan.explain.attribution import attributions
 from medxgan.explain.counterfactual import plausible_positives, transfer
@@ -150,23 +151,29 @@ class Explainer:
         names: Sequence[str] | None = None,
         masks: Sequence[Tensor | None] | None = None,
         spacings: Sequence[Spacing | None] | None = None,
+        presentation: Presentation | None = None,
         **settings: Any,
     ) -> "Explanation | Explanations":
         """Explain one image, or several.
 
         Args:
-            images: one image ``[C, H, W]`` or a file: the result is an ``Explanation``. A batch
-                ``[N, C, H, W]`` in [-1, 1], a folder or an archive: the result is a list of them.
+            images: one image ``[C, H, W]`` in [-1, 1], or a file that gives one: the result is an
+                ``Explanation``. A batch ``[N, C, H, W]``, a folder, an archive, or a file that
+                gives several images: the result is a list of them, ``Explanations``. What files
+                give is said under ``read``: as in ``medxgan explain``, a DICOM file of several
+                frames all that show something, a NIfTI file its best slice.
             target: index or name of the class; the bundle's own where None.
             methods: attributions to compute.
             names: of the images, for reports; numbers where None.
             masks: lesion masks, bool ``[H, W]`` or None for each image.
             spacings: distance of the rows and columns in the patient, mm, or None for each image;
                 files bring their own.
+            presentation: how DICOM and NIfTI files are shown, and which slices are taken.
             settings: further fields of ``ExplainSettings``: refine, start, frames, steps, seed.
 
         Raises:
-            ConfigError: an unknown method or setting, or a target that the bundle does not explain.
+            ConfigError: an unknown method or setting, a target that the bundle does not explain, or
+                a presentation of what is no DICOM or NIfTI file.
             DataError: images of another shape, not finite, or that cannot be read; not one name,
                 mask or spacing for each.
         """
@@ -174,10 +181,10 @@ class Explainer:
         chosen = make_settings(methods, settings)
         if isinstance(images, str | os.PathLike):
             path = Path(images)
-            inputs = self.read([path])
+            inputs = self.read([path], presentation=presentation or AS_STORED)
             for note in inputs.notes:
                 warnings.warn(note, stacklevel=2)
-            alone = path.is_file() and is_image(path)
+            alone = len(inputs) == 1 and not is_dataset(path)
             return self.explain(
                 inputs.images[0] if alone else inputs.images,
                 None,
@@ -186,6 +193,11 @@ class Explainer:
                 masks=inputs.masks,
                 spacings=inputs.spacings,
                 **settings,
+            )
+        if presentation is not None:
+            raise ConfigError(
+                "a presentation says how files are shown, and the images are a tensor; leave it "
+                "out, or give the path of a file"
             )
         alone = images.ndim == 3
         images = self._checked(images[None] if alone else images)
@@ -206,11 +218,22 @@ class Explainer:
             )
         return explanations[0] if alone else explanations
 
-    def read(self, paths: Sequence[Path], split: str | None = None) -> Inputs:
+    def read(
+        self,
+        paths: Sequence[Path],
+        split: str | None = None,
+        presentation: Presentation = AS_STORED,
+    ) -> Inputs:
         """Read files, folders and archives as the images that this bundle takes.
+
+        Of a NIfTI file that is named itself that is the best slice, unless ``presentation`` chooses
+        others: the one on which the log-odds of the explained class are greatest. Of folders and
+        DICOM files it is all that show something.
 
         Raises:
             DataError: one of them cannot be read, or has no such split.
+            MissingPackageError: one of them needs a package that is not installed.
+            ConfigError: ``presentation`` asks what no file can give.
         """
         return read_inputs(
             paths,
@@ -218,19 +241,23 @@ class Explainer:
             channels=self.spec.channels,
             split=split,
             limits=self.bundle.intensity_limits,
+            presentation=self._with_score(presentation),
         )
 
-    def open_dataset(self, path: Path) -> Dataset:
+    def open_dataset(self, path: Path, presentation: Presentation = AS_STORED) -> Dataset:
         """Open a data set with the size, channels and grey scale that this bundle takes.
 
         Raises:
             DataError: it cannot be read.
+            MissingPackageError: a file in it needs a package that is not installed.
+            ConfigError: ``presentation`` asks what no file in it can give.
         """
         return open_dataset(
             path,
             size=self.spec.size,
             channels=self.spec.channels,
             limits=self.bundle.intensity_limits,
+            presentation=self._with_score(presentation),
         )
 
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
@@ -356,6 +383,16 @@ class Explainer:
                 alternatives[row] = found.images[:, column][kept]
                 alternative_scores[row] = found.probabilities[:, column][kept]
         return z2, alternatives, alternative_scores
+
+    def _with_score(self, presentation: Presentation) -> Presentation:
+        """The best slice is the one on which the model is most sure."""
+
+        def score(images: Tensor) -> Tensor:
+            return evaluate(
+                lambda part: self.classifier.log_odds(part, self.target), images.to(self.device)
+            )
+
+        return replace(presentation, score=presentation.score or score)
 
     def _scores(self, images: Tensor) -> Tensor:
         return evaluate(probability(self.classifier, self.target), images)

@@ -73,7 +73,7 @@ def audit(
     from medxgan.data import parse_presentation
     from medxgan.data.choosing import choose_images
     from medxgan.explain import METHODS
-    from medxgan.explaining import open_shown, parse_settings
+    from medxgan.explaining import parse_settings
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, stages
@@ -88,7 +88,7 @@ def audit(
     if refine is not None:
         explainer.inversion_steps = refine
     with busy(f"Reading {data}", quiet=quiet):
-        opened = open_shown(explainer, data, presentation)
+        opened = explainer.open_dataset(data, presentation)
     images, _ = choose_images(opened, split, labelled=False)
     say_notes(images.notes, quiet=quiet)
     with stages(STAGES, quiet=quiet) as tell:

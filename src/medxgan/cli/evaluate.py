@@ -82,7 +82,7 @@ def evaluate(
     from medxgan.evaluate.demands import check_numbers
     from medxgan.evaluate.output import caution_of, print_evaluation, write_evaluation
     from medxgan.evaluate.parts import finished_before
-    from medxgan.explaining import open_shown, parse_settings
+    from medxgan.explaining import parse_settings
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, stages
@@ -98,7 +98,7 @@ def evaluate(
     if refine is not None:
         explainer.inversion_steps = refine
     with busy(f"Reading {data}", quiet=quiet):
-        opened = open_shown(explainer, data, presentation)
+        opened = explainer.open_dataset(data, presentation)
     images, chosen_split = choose_images(opened, split, labelled=True)
     say_notes(images.notes, quiet=quiet)
     kept = f"what is measured is kept in {out}. Run the same command to go on"

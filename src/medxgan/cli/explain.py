@@ -85,7 +85,6 @@ def explain(
     from medxgan.explaining import (
         explain_inputs,
         parse_settings,
-        read_shown,
         summary_rows,
         write_explanations,
     )
@@ -103,7 +102,7 @@ def explain(
     if to is not None:
         check_series(explainer, to)
     with busy("Reading images", quiet=quiet):
-        inputs = read_shown(explainer, images, split, presentation)
+        inputs = explainer.read(images, split, presentation)
     say_notes(inputs.notes, quiet=quiet)
     if dicom is not None:
         check_dicom_inputs(inputs)

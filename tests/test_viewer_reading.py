@@ -61,7 +61,7 @@ def read(reader: FileReader, content: bytes, name: str):
 
 
 def request_for(path: object) -> dict:
-    shape = {"size": SIZE, "channels": 1, "limits": None}
+    shape = {"size": SIZE, "channels": 1, "limits": None, "kept": {}}
     return {"path": str(path)} | shape | asdict(Presented())
 
 

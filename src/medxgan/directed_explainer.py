@@ -281,6 +281,7 @@ def _manifest(style: StyleBundle, direction: FittedDirection, layers: int) -> Ma
             "direction": fitted.fit,
         },
         intensity_limits=drawn.intensity_limits,
+        presentation=drawn.presentation,
         data_licence=drawn.data_licence,
         generator_version=drawn.generator_version,
     )

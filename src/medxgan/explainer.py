@@ -241,7 +241,7 @@ class Explainer:
             channels=self.spec.channels,
             split=split,
             limits=self.bundle.intensity_limits,
-            presentation=self._with_score(presentation),
+            presentation=self.presentation(presentation),
         )
 
     def open_dataset(self, path: Path, presentation: Presentation = AS_STORED) -> Dataset:
@@ -257,8 +257,22 @@ class Explainer:
             size=self.spec.size,
             channels=self.spec.channels,
             limits=self.bundle.intensity_limits,
-            presentation=self._with_score(presentation),
+            presentation=self.presentation(presentation),
         )
+
+    def presentation(self, chosen: Presentation = AS_STORED) -> Presentation:
+        """How DICOM and NIfTI files are shown: as chosen, else as the bundle was trained with.
+
+        The best slice is the one on which the model is most sure.
+        """
+
+        def score(images: Tensor) -> Tensor:
+            return evaluate(
+                lambda part: self.classifier.log_odds(part, self.target), images.to(self.device)
+            )
+
+        kept = self.bundle.presentation
+        return replace(chosen, score=chosen.score or score, kept=kept)
 
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
         """Codes of images ``[N, C, H, W]`` by encoder or cold start, refined if asked for."""
@@ -383,16 +397,6 @@ class Explainer:
                 alternatives[row] = found.images[:, column][kept]
                 alternative_scores[row] = found.probabilities[:, column][kept]
         return z2, alternatives, alternative_scores
-
-    def _with_score(self, presentation: Presentation) -> Presentation:
-        """The best slice is the one on which the model is most sure."""
-
-        def score(images: Tensor) -> Tensor:
-            return evaluate(
-                lambda part: self.classifier.log_odds(part, self.target), images.to(self.device)
-            )
-
-        return replace(presentation, score=presentation.score or score)
 
     def _scores(self, images: Tensor) -> Tensor:
         return evaluate(probability(self.classifier, self.target), images)

@@ -183,6 +183,7 @@ def _bundle(folder: Path, source: str) -> Finding:
         f"{limits.pathology_length:.2f} ({limits.quantile:.0%} of {limits.images} images)",
         **{f"{name} images": figure_words(part) for name, part in manifest.metrics.items()},
         **({"warning": warning} if warning else {}),
+        **_shown_facts(manifest),
         "licence of the data": manifest.data_licence,
         "written by": f"medxgan {manifest.generator_version}",
     }
@@ -205,6 +206,7 @@ def _style_bundle(manifest: StyleManifest, folder: Path, source: str) -> Finding
         "trusted up to": f"reconstruction error {limits.reconstruction_error:.3f}, code distance "
         f"{limits.code_distance:.2f} ({limits.quantile:.0%} of {limits.images} images)",
         **{f"{name} images": figure_words(part) for name, part in manifest.metrics.items()},
+        **_shown_facts(manifest),
         "licence of the data": manifest.data_licence,
         "written by": f"medxgan {manifest.generator_version}",
     }
@@ -272,6 +274,12 @@ def _training_words(manifest: Manifest | StyleManifest) -> str:
         f"{told.get('data')} ({told.get('training_images')} images), "
         f"{told.get('images_shown')} shown in {told.get('seconds')} s, seed {told.get('seed')}"
     )
+
+
+def _shown_facts(manifest: Manifest | StyleManifest) -> Facts:
+    """How DICOM and NIfTI files are shown to the bundle; nothing where it keeps nothing."""
+    words = str(manifest.presentation)
+    return {"DICOM and NIfTI": f"{words}, as it was trained with"} if words else {}
 
 
 def _run(folder: Path) -> Finding:

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
-    Axis,
     BestSlice,
+    BundleAxis,
     BundleName,
+    BundleWindow,
     DataPath,
     Device,
     Direction,
@@ -20,7 +21,6 @@ from medxgan.cli.options import (
     Split,
     Volume,
     Weights,
-    Window,
 )
 
 STAGES = {
@@ -54,8 +54,8 @@ def audit(
     weights: Weights = None,
     spec: Spec = None,
     refine: Refine = None,
-    window: Window = None,
-    axis: Axis = None,
+    window: BundleWindow = None,
+    axis: BundleAxis = None,
     slice: BestSlice = None,
     volume: Volume = None,
     seed: Seed = 12345,

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
-    Axis,
     BestSlice,
+    BundleAxis,
     BundleName,
+    BundleWindow,
     Device,
     Direction,
     ExplainedModel,
@@ -19,7 +20,6 @@ from medxgan.cli.options import (
     Target,
     Volume,
     Weights,
-    Window,
 )
 
 
@@ -57,8 +57,8 @@ def explain(
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
-    window: Window = None,
-    axis: Axis = None,
+    window: BundleWindow = None,
+    axis: BundleAxis = None,
     slice: BestSlice = None,
     volume: Volume = None,
     dicom_out: Annotated[
@@ -80,6 +80,7 @@ def explain(
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
     from medxgan.data import parse_presentation
+    from medxgan.data.origin import kinds_of
     from medxgan.dicom_beside import check_dicom_inputs, parse_dicom_out, write_beside
     from medxgan.directed_series import check_series, series_of
     from medxgan.explaining import (
@@ -99,6 +100,7 @@ def explain(
     check_writable_folder(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
+    presentation = explainer.presentation(presentation)
     if to is not None:
         check_series(explainer, to)
     with busy("Reading images", quiet=quiet):
@@ -109,11 +111,14 @@ def explain(
     with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
         explanations = explain_inputs(explainer, inputs, settings, report, target=target)
     with busy("Writing the report", quiet=quiet):
-        page = write_explanations(explanations, explainer, out, shown=presentation.facts())
+        shown = presentation.facts(kinds_of(inputs.origins))
+        page = write_explanations(explanations, explainer, out, shown=shown)
     beside = None
     if dicom is not None:
         with busy("Writing DICOM objects", quiet=quiet):
-            beside = write_beside(explanations, inputs, explainer, out, dicom, presentation.window)
+            beside = write_beside(
+                explanations, inputs, explainer, out, dicom, presentation.shown_window
+            )
         say_notes(beside.notes, quiet=quiet)
     table = None
     if to is not None:

@@ -55,7 +55,7 @@ class DicomImage:
 
     def __init__(self, path: Path, presentation: Presentation = AS_STORED) -> None:
         self.path = path
-        self.window = presentation.window
+        self.window = presentation.shown_window
         self.header = open_dicom(path)
         with reading(path, KIND):
             self._decoder = find_decoder(path, self.header)

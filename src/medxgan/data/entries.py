@@ -73,7 +73,9 @@ def load_entries(
         MissingPackageError: a file needs a package that is not installed.
         ConfigError: ``presentation`` asks what no file can give.
     """
-    check_choice(presentation, {kind_of(entry.path) for entry in entries})
+    kinds = {kind_of(entry.path) for entry in entries}
+    check_choice(presentation, kinds)
+    notes = (*notes, *presentation.deviations(kinds))
     images = load_images(
         [Source(entry.path, entry.number) for entry in entries], size, channels, presentation
     )

@@ -74,8 +74,15 @@ class LiveDesk:
         self.sessions = Sessions[Session](_remove_files)
         spec = explainer.spec
         self._folder = Path(tempfile.mkdtemp(prefix="medxgan-view-"))
-        limits = explainer.bundle.intensity_limits
-        self.reader = FileReader(spec.size, spec.channels, self._folder, limits, shown)
+        bundle = explainer.bundle
+        self.reader = FileReader(
+            spec.size,
+            spec.channels,
+            self._folder,
+            bundle.intensity_limits,
+            shown,
+            bundle.presentation,
+        )
         self._motion: Motion | None = None
 
     def motion(self) -> Motion:

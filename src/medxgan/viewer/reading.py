@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
 from medxgan.errors import DataError
 from medxgan.viewer.arrays import Floats
 
@@ -70,6 +71,7 @@ class FileReader:
             be killed.
         limits: stored values of 16-bit images that become -1 and +1; as found where None.
         shown: how DICOM and NIfTI files are shown.
+        kept: how the bundle's training images were; that holds where ``shown`` says nothing.
         patience: seconds that a file may take.
     """
 
@@ -80,10 +82,12 @@ class FileReader:
         folder: Path,
         limits: tuple[float, float] | None = None,
         shown: Presented | None = None,
+        kept: KeptPresentation = NOTHING_KEPT,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._wanted: dict[str, Any] = {"size": size, "channels": channels, "limits": limits}
         self._wanted |= asdict(shown or Presented())
+        self._wanted["kept"] = kept.model_dump(mode="json")
         self._folder = folder
         self._patience = patience
         self._lock = Lock()

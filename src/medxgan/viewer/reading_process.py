@@ -6,6 +6,7 @@ pixels answer. Nothing is pickled.
 
 import json
 import shutil
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from medxgan.console import sentence_of
-from medxgan.data import parse_presentation, read_inputs
+from medxgan.data import KeptPresentation, parse_presentation, read_inputs
 from medxgan.data.formats import check_suffix, kind_of
 from medxgan.data.pictures import decoding
 from medxgan.errors import DataError
@@ -53,8 +54,9 @@ def answer_to(request: dict[str, Any]) -> tuple[dict[str, object], bytes | None]
 
     Args:
         request: ``path``, ``size``, ``channels`` and ``limits`` as `medxgan.data.read_inputs` has
-            them; ``window``, ``axis`` and ``volume`` as the command line has them; and
-            ``identifiers``, true where notes shall say whose a DICOM file is.
+            them; ``window``, ``axis`` and ``volume`` as the command line has them; ``kept`` by the
+            bundle, as its ``bundle.json`` has it; and ``identifiers``, true where notes shall say
+            whose a DICOM file is.
 
     Returns:
         ``shape``, ``names``, ``notes`` and ``spacings``, and the images' float32 bytes
@@ -64,14 +66,13 @@ def answer_to(request: dict[str, Any]) -> tuple[dict[str, object], bytes | None]
     try:
         check_suffix(path)  # a table could name any file of this machine
         limits = request["limits"]
+        chosen = parse_presentation(request["window"], request["axis"], None, request["volume"])
         inputs = read_inputs(
             [path],
             size=request["size"],
             channels=request["channels"],
             limits=None if limits is None else (limits[0], limits[1]),
-            presentation=parse_presentation(
-                request["window"], request["axis"], None, request["volume"]
-            ),
+            presentation=replace(chosen, kept=KeptPresentation.model_validate(request["kept"])),
         )
         images: Tensor = inputs.images.float().contiguous()
         if 4 * images.numel() > LARGEST_ANSWER:

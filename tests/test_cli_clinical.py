@@ -12,7 +12,7 @@ import torch
 from clinical import dicom, nifti
 from medxgan.data import Presentation, Window, read_image
 from medxgan.errors import ConfigError
-from medxgan.explainer import Explanations
+from medxgan.explanations import Explanations
 from medxgan.loader import load
 from medxgan.types import Explanation
 from medxgan.viewer.saved import SavedFolder

@@ -13,7 +13,8 @@ from medxgan.classifiers.surrogate import WithSurrogate, true_model_of
 from medxgan.data import Inputs
 from medxgan.explain.scores import evaluate, probability
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
-from medxgan.explainer import IMAGES_AT_ONCE, Explainer, Explanations
+from medxgan.explainer import IMAGES_AT_ONCE, Explainer
+from medxgan.explanations import Explanations
 from medxgan.quality import poorness, share_text
 from medxgan.scoretext import words_for
 from medxgan.surrogate_notes import here_text

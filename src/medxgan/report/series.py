@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from medxgan.explain.series import Series
 from medxgan.report.figures import intensity_picture, png_bytes
 from medxgan.report.saving import unique_folder_names
+from medxgan.report.series_view import frame_captions
 from medxgan.report.staging import staged_folder
 from medxgan.scoretext import answer_text
 
@@ -65,17 +66,10 @@ def write_series(series: Sequence[Series], folder: str | os.PathLike[str]) -> Pa
 def captions_of(series: Series) -> list[str]:
     """The model's answers to original, reconstruction and all frames, ``T + 2`` texts.
 
-    Where an answer is not reached, that of the repeated frame is given, and the wanted one.
+    Those of frames are as ``frame_captions`` has them.
     """
     image, redrawn = (answer_text(answer, series.spec) for answer in series.own)
-    answers, wanted = (
-        [answer_text(answer, series.spec) for answer in part.tolist()]
-        for part in (series.answers, series.wanted)
-    )
-    return [f"image {image}", f"redrawn {redrawn}"] + [
-        answer if reached else f"{answer}, not {other}"
-        for answer, other, reached in zip(answers, wanted, series.reached.tolist(), strict=True)
-    ]
+    return [f"image {image}", f"redrawn {redrawn}", *frame_captions(series)]
 
 
 def series_picture(series: Series) -> Image.Image:

@@ -296,6 +296,34 @@ def test_method_that_failed_says_why_in_its_place():
     assert len(page.classed("missing")) == 1
 
 
+def without(explanation: Explanation, *methods: str) -> Explanation:
+    """As of a model that has no gradients, whose maps need them."""
+    kept = {name: v for name, v in explanation.attributions.items() if name not in methods}
+    why = dict.fromkeys(methods, "no gradients")
+    return replace(explanation, attributions=kept, skipped=why)
+
+
+def legend_of(page: Page) -> str:
+    return page.text.split("How to read this")[1].split("Film")[0]
+
+
+def test_legend_speaks_of_maps_that_are_there():
+    whole, part = make_explanation("a"), without(make_explanation("b"), "lig", "ig")
+    assert "LIG Latent integrated" in legend_of(Page(render_report([whole, part])))
+    page = Page(render_report([part]))
+    assert "Grad-CAM Class activation" in legend_of(page)
+    assert "ntegrated gradients" not in legend_of(page)
+    assert "In the maps of evidence (Grad-CAM) red speaks for tumour" in page.text
+    assert "Not computed: lig (no gradients); ig (no gradients)." in page.text
+
+
+def test_without_maps_of_evidence_nothing_is_said_of_their_colours():
+    page = Page(render_report([without(make_explanation(), "lig", "ig", "grad-cam")]))
+    assert "maps of evidence" not in page.text and "Units differ" not in page.text
+    assert "Grad-CAM" not in legend_of(page)
+    assert page.text.count("no gradients") == 6  # in their places, and below
+
+
 def test_other_methods_wait_in_a_second_row():
     explanation = make_explanation()
     explanation.attributions["occlusion"] = gradient()

@@ -138,12 +138,13 @@ def _problem_counts(explanations: Sequence[Explanation]) -> dict[str, int]:
 
 
 def _legend(methods: Sequence[str], scales: Scales) -> list[tuple[str, str, str]]:
-    """Label, explanation and end of the colour bar of every method."""
+    """Label, explanation and end of the colour bar of every method that some image has a map of."""
     return [
         (
             METHOD_LABELS.get(method, method),
             METHOD_NOTES.get(method, "Evidence in the units of this method."),
-            scale_text(scales[method]) if method in scales else "",
+            scale_text(scales[method]),
         )
         for method in methods
+        if method in scales
     ]

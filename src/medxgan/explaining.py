@@ -12,6 +12,7 @@ from medxgan.classifiers.likeness import likeness
 from medxgan.classifiers.surrogate import WithSurrogate, true_model_of
 from medxgan.data import Inputs
 from medxgan.explain.scores import evaluate, probability
+from medxgan.explain.series import Series
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer
 from medxgan.explanations import Explanations
@@ -88,10 +89,12 @@ def write_explanations(
     out: Path,
     *,
     shown: Mapping[str, str] = MappingProxyType({}),
+    series: Sequence[Series] = (),
 ) -> Path:
     """Write report, table and pictures, with what the bundle says of itself; path of the report.
 
-    ``shown`` is what the user chose of how DICOM and NIfTI files are shown.
+    ``shown`` is what the user chose of how DICOM and NIfTI files are shown; ``series`` are of the
+    same images to a requested answer.
 
     Raises:
         OutputError: ``out`` cannot be written; no file is left half-written.
@@ -126,6 +129,7 @@ def write_explanations(
             **shown,
             "written by": f"medxgan {__version__}",
         },
+        series=series,
     )
 
 

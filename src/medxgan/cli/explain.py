@@ -110,9 +110,14 @@ def explain(
         check_dicom_inputs(inputs)
     with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
         explanations = explain_inputs(explainer, inputs, settings, report, target=target)
+    series = []
+    if to is not None:
+        with progress("Moving to the answer", len(inputs), "images", quiet=quiet) as report:
+            series = series_of(explainer, inputs, to, settings, report)
     with busy("Writing the report", quiet=quiet):
         shown = presentation.facts(kinds_of(inputs.origins))
-        page = write_explanations(explanations, explainer, out, shown=shown)
+        page = write_explanations(explanations, explainer, out, shown=shown, series=series)
+        table = write_series(series, out) if series else None
     beside = None
     if dicom is not None:
         with busy("Writing DICOM objects", quiet=quiet):
@@ -120,11 +125,6 @@ def explain(
                 explanations, inputs, explainer, out, dicom, presentation.shown_window
             )
         say_notes(beside.notes, quiet=quiet)
-    table = None
-    if to is not None:
-        with progress("Moving to the answer", len(inputs), "images", quiet=quiet) as report:
-            series = series_of(explainer, inputs, to, settings, report)
-        table = write_series(series, out)
     if not quiet:
         print_table(summary_rows(explanations))
         print(f"Report written to {page}; open it in a browser.")

@@ -1,7 +1,6 @@
 """Folders, series and tables of DICOM files: order, groups, slices, masks."""
 
 import shutil
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +128,7 @@ def patients(tmp_path) -> Path:
                 tmp_path / "data" / label / f"{patient:02d}.dcm",
                 level(patient),
                 PatientID=f"P{patient}",
+                StudyInstanceUID=f"1.{patient}",
                 SeriesInstanceUID=f"1.{patient}.{row}",
                 **WINDOW,
             )
@@ -148,10 +148,59 @@ def test_a_split_never_parts_a_patient(patients):
     assert set(data.split.tolist()) == {0, 1, 2}
 
 
-def test_a_group_is_a_hash_and_no_identifier(patients):
-    groups = set(open_dataset(patients).groups.tolist())
-    assert sha256(b"P3").hexdigest()[:12] in groups
-    assert not any(group.startswith("P") for group in groups)
+def test_a_groups_name_is_a_number_and_tells_no_identifier(patients):
+    """A hash of an identifier is undone by trying all identifiers."""
+    data = open_dataset(patients)
+    assert list(dict.fromkeys(data.groups.tolist())) == [
+        f"patient-{number:03d}" for number in range(1, 13)
+    ]
+    again = open_dataset(patients)
+    assert again.groups.tolist() == data.groups.tolist()
+    assert again.split.tolist() == data.split.tolist()
+
+
+def groups_by_folder(data) -> dict[str, set[str]]:
+    """``class/patient/file``: the groups of each patient's folder."""
+    found: dict[str, set[str]] = {}
+    for name, group in zip(data.names.tolist(), data.groups.tolist(), strict=True):
+        found.setdefault(name.split("/")[1], set()).add(group)
+    return found
+
+
+@pytest.mark.parametrize("identifier", ["", "ANON{row}"])
+def test_a_patients_folder_is_one_group_whatever_its_files_say(tmp_path, identifier):
+    """No identifier, or a new one for each file; and a study for each visit."""
+    for row in range(24):
+        patient = row // 3
+        dicom(
+            tmp_path / "d" / ("a" if patient % 2 else "b") / f"p{patient}" / f"{row}.dcm",
+            level(row / 3),
+            PatientID=identifier.format(row=row),
+            StudyInstanceUID=f"1.{row}",
+            **WINDOW,
+        )
+    data = open_dataset(tmp_path / "d")
+    groups = groups_by_folder(data)
+    assert all(len(names) == 1 for names in groups.values())
+    assert len(set().union(*groups.values())) == 8
+    told = any("8 groups hold several patient identifiers each" in note for note in data.notes)
+    assert told == bool(identifier)
+
+
+def test_a_study_is_one_group_where_some_of_its_files_name_no_patient(tmp_path):
+    for row in range(16):
+        dicom(
+            tmp_path / "d" / ("a" if row % 2 else "b") / f"{row}.dcm",
+            level(row),
+            PatientID=f"P{row // 2}" if row % 2 else "",
+            StudyInstanceUID=f"1.{row // 2}",
+            **WINDOW,
+        )
+    data = open_dataset(tmp_path / "d")
+    group_of = dict(zip(data.names.tolist(), data.groups.tolist(), strict=True))
+    assert len(set(group_of.values())) == 8
+    for patient in range(8):
+        assert group_of[f"b/{2 * patient}.dcm"] == group_of[f"a/{2 * patient + 1}.dcm"]
 
 
 def test_without_an_identifier_the_study_is_the_group(tmp_path):
@@ -164,7 +213,7 @@ def test_without_an_identifier_the_study_is_the_group(tmp_path):
             **WINDOW,
         )
     data = open_dataset(tmp_path / "d")
-    assert len(set(data.groups.tolist())) == 4
+    assert set(data.groups.tolist()) == {f"patient-00{number}" for number in range(1, 5)}
     assert any("8 DICOM files have no patient identifier" in note for note in data.notes)
 
 
@@ -177,9 +226,13 @@ def test_one_patient_alone_is_told(tmp_path):
 
 def test_a_file_of_frames_in_a_data_set(tmp_path):
     """Label, group, value and mask hold for all its frames; names tell them apart."""
+
+    def of(patient):
+        return {"PatientID": patient, "StudyInstanceUID": f"1.{len(patient)}"}
+
     for label in ("healthy", "tumour"):
         pixels = np.stack([level(0), level(5), np.zeros_like(RAMP)])
-        path = dicom(tmp_path / "d" / label / "run.dcm", pixels, PatientID=label, **WINDOW)
+        path = dicom(tmp_path / "d" / label / "run.dcm", pixels, **of(label), **WINDOW)
     mask = np.zeros((3, 8, 8), np.uint8)
     mask[1, 2:4, 5:7] = 1
     dicom(tmp_path / "d" / "masks" / "tumour" / "run.dcm", mask)
@@ -242,8 +295,10 @@ def test_a_table_with_frames(tmp_path):
         *(f"run-frame-0{number}" for number in range(1, 5)),
     ]
     assert data.labels.tolist() == [0, 1, 1, 0, 0, 0, 0]
-    patient = sha256(b"4711").hexdigest()[:12]
-    assert data.groups.tolist() == [patient, patient, "ann", "bob", "bob", "bob", "bob"]
+    assert data.groups.tolist() == [*["patient-001"] * 2, "ann", *["bob"] * 4]
+    (tmp_path / "set.csv").write_text("path,label,group\nrun.dcm,0,\none.dcm,1,patient-001\n")
+    groups = open_dataset(tmp_path / "set.csv").groups.tolist()
+    assert groups == [*["patient-002"] * 4, "patient-001"], "a name that is taken is passed over"
     (tmp_path / "set.csv").write_text("path,label,frame\nrun.dcm,0,first\n")
     with pytest.raises(DataError, match=r"column 'frame' must hold numbers from 1, .* got 'first'"):
         open_dataset(tmp_path / "set.csv")

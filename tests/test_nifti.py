@@ -313,6 +313,14 @@ def test_a_table_of_volumes(tmp_path):
     assert set(data.groups.tolist()) == {"v.nii"}
 
 
+def test_a_volume_whose_path_is_spelt_in_two_ways_is_one_group(tmp_path):
+    (tmp_path / "sub").mkdir()
+    nifti(tmp_path / "v.nii", VOXELS)
+    rows = f"v.nii,0,1\n./v.nii,0,2\nsub/../v.nii,1,3\n{tmp_path / 'v.nii'},1,4\n"
+    (tmp_path / "set.csv").write_text(f"path,label,frame\n{rows}")
+    assert open_dataset(tmp_path / "set.csv").groups.tolist() == ["v.nii"] * 4
+
+
 # Bad input
 
 

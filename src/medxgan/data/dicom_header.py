@@ -5,7 +5,6 @@ all; others keep them at the top. `Frames` looks in this order: the frame's, the
 """
 
 from collections.abc import Iterator
-from hashlib import sha256
 from math import isfinite
 from typing import NamedTuple
 
@@ -23,7 +22,6 @@ FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 MEASURES = "PixelMeasuresSequence"
 CENTIMETRES = 3
 MILLIMETRES_A_CENTIMETRE = 10.0
-IDENTIFIER_DIGITS = 12
 
 
 class Place(NamedTuple):
@@ -182,22 +180,9 @@ def instance_number(header: Dataset) -> int:
     return _whole(header, "InstanceNumber")
 
 
-def patient_group(header: Dataset) -> str | None:
-    """Tells patients apart and names none: twelve digits of the hash of the identifier.
-
-    None where a file has no identifier.
-
-    >>> header = Dataset()
-    >>> header.PatientID = "4711"
-    >>> patient_group(header)
-    'de650d61f5bd'
-    """
-    return _hashed(header, "PatientID")
-
-
-def study_group(header: Dataset) -> str | None:
-    """Tells studies apart in the same way."""
-    return _hashed(header, "StudyInstanceUID")
+def identifier(header: Dataset, keyword: str) -> str | None:
+    """What tells patients (``PatientID``) or studies apart; None where a file does not say it."""
+    return str(header.get(keyword) or "").strip() or None
 
 
 def object_kind(header: Dataset) -> str:
@@ -208,11 +193,6 @@ def object_kind(header: Dataset) -> str:
     """
     kind = header.get("SOPClassUID")
     return printable(str(getattr(kind, "name", kind))) if kind else "not stated"
-
-
-def _hashed(header: Dataset, keyword: str) -> str | None:
-    identifier = str(header.get(keyword) or "").strip()
-    return sha256(identifier.encode()).hexdigest()[:IDENTIFIER_DIGITS] if identifier else None
 
 
 def _whole(header: Dataset, keyword: str) -> int:

@@ -18,23 +18,23 @@ class Arranged(NamedTuple):
 
     Attributes:
         paths: those that hold images.
-        groups: DICOM file -> its patient's, or study's, hash; where it has one.
+        identifiers: DICOM file -> its patient's and its study's, where it has them.
         stacks: DICOM file of one frame -> what its series is known by.
         notes: on files passed over, and on patients.
     """
 
     paths: list[Path]
-    groups: dict[Path, str]
+    identifiers: dict[Path, tuple[str | None, str | None]]
     stacks: dict[Path, str]
     notes: tuple[str, ...] = ()
 
 
-def arrange_dicom(paths: Sequence[Path], *, only_groups: bool = False) -> Arranged:
+def arrange_dicom(paths: Sequence[Path], *, only_identifiers: bool = False) -> Arranged:
     """Sort the DICOM files among image files by series, and find whose they are.
 
     Args:
         paths: image files of any kind.
-        only_groups: leave the order as it is, and files without an image in.
+        only_identifiers: leave the order as it is, and files without an image in.
 
     Raises:
         DataError: a DICOM file is damaged or cannot be read; or none of the files holds an image.
@@ -47,10 +47,10 @@ def arrange_dicom(paths: Sequence[Path], *, only_groups: bool = False) -> Arrang
     with decoding():
         read = read_series_files(dicom)
     files = {path: found for path, found in read.items() if found is not None}
-    groups = {path: found.group for path, found in files.items() if found.group is not None}
+    identifiers = {path: (found.patient, found.study) for path, found in files.items()}
     notes = _patient_notes([found.patient for found in files.values()])
-    if only_groups:
-        return Arranged(list(paths), groups, {}, notes)
+    if only_identifiers:
+        return Arranged(list(paths), identifiers, {}, notes)
     kept = [path for path in paths if read.get(path, True) is not None]
     if not kept:
         raise DataError(
@@ -63,7 +63,7 @@ def arrange_dicom(paths: Sequence[Path], *, only_groups: bool = False) -> Arrang
         for path, found in files.items()
         if found.frames == 1
     }
-    return Arranged(in_series_order(kept, files), groups, stacks, notes)
+    return Arranged(in_series_order(kept, files), identifiers, stacks, notes)
 
 
 def of_one_slice(entries: Sequence[Entry], presentation: Presentation) -> list[int]:
@@ -93,12 +93,9 @@ def of_one_slice(entries: Sequence[Entry], presentation: Presentation) -> list[i
 def _patient_notes(patients: Sequence[str | None]) -> tuple[str, ...]:
     """What limits a split by patients."""
     unknown = sum(patient is None for patient in patients)
-    notes: tuple[str, ...] = ()
-    if unknown:
-        notes += (
-            f"{unknown} DICOM files have no patient identifier: a study is taken for a patient in "
-            "splits",
-        )
-    if not unknown and len(set(patients)) == 1 and len(patients) > 1:
-        notes += ("all DICOM files are of one patient, whom no split can part",)
-    return notes
+    if not unknown:
+        return ()
+    return (
+        f"{unknown} DICOM files have no patient identifier: a study, and a patient's folder, is "
+        "taken for a patient in splits",
+    )

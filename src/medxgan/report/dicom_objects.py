@@ -116,7 +116,11 @@ def parametric_map(made: DerivedMap, source: SourceFrame, ids: Identifiers) -> D
         value_range=(float(made.values.min()), float(made.values.max())),
         quantity_definition=saliency,
     )
-    window = highdicom.VOILUTTransformation(window_center=0.0, window_width=2 * made.scale)
+    window = highdicom.VOILUTTransformation(
+        window_center=0.0,
+        window_width=2 * made.scale,
+        voi_lut_function="LINEAR_EXACT",  # LINEAR, the default, takes no width below 1
+    )
     features = source.header.get("RecognizableVisualFeatures") == "YES"
     written: Dataset = highdicom.pm.ParametricMap(
         [source.stand_in()],

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 from pydicom import dcmread
+from pydicom.sequence import Sequence
 
-from clinical import RAMP, dicom, placed
+from clinical import RAMP, dicom, enhanced, item, placed
 from medxgan.data import Presentation, Window, open_dataset, read_image, read_inputs
 from medxgan.errors import ConfigError, DataError
 
@@ -274,11 +275,60 @@ def test_a_mask_of_another_shape_is_refused(tmp_path):
     dicom(tmp_path / "d" / "a.dcm", pixels, **WINDOW)
     place = tmp_path / "d" / "masks" / "a.dcm"
     dicom(place, np.ones((8, 8), np.uint8))
-    with pytest.raises(DataError, match=r"has 1 slice\(s\), its image has at least 2"):
+    with pytest.raises(DataError, match=r"has 1 slice\(s\), its image has 2; give a mask"):
+        open_dataset(tmp_path / "d")
+    dicom(place, np.ones((5, 8, 8), np.uint8))
+    with pytest.raises(DataError, match=r"has 5 slice\(s\), its image has 2; give a mask"):
         open_dataset(tmp_path / "d")
     dicom(place, np.ones((2, 4, 4), np.uint8))
     with pytest.raises(DataError, match="must be as large as its image, 8 x 8 pixels, got 4 x 4"):
         open_dataset(tmp_path / "d")
+
+
+def at(*positions):
+    """Functional groups of frames at these places along z, and what they share."""
+    planes = [item(ImagePositionPatient=[0.0, 0.0, position]) for position in positions]
+    frames = [item(PlanePositionSequence=Sequence([plane])) for plane in planes]
+    directions = item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    shared = item(
+        PlaneOrientationSequence=Sequence([directions]),
+        FrameVOILUTSequence=Sequence([item(**WINDOW)]),
+    )
+    return frames, shared
+
+
+@pytest.mark.parametrize(
+    ("drawn_at", "lesion_on"),
+    [((0, 2.5, 5), [0]), ((5, 2.5, 0), [2]), ((2.5, 0.05, 5), [1])],
+)
+def test_a_mask_goes_by_the_places_of_its_frames(tmp_path, drawn_at, lesion_on):
+    """The lesion is on the mask's first frame, wherever that lies."""
+    enhanced(tmp_path / "d" / "a.dcm", np.stack([level(n) for n in range(3)]), *at(0, 2.5, 5))
+    mask = np.zeros((3, 8, 8), np.uint8)
+    mask[0, 2, 3] = 1
+    enhanced(tmp_path / "d" / "masks" / "a.dcm", mask, *at(*drawn_at))
+    data = open_dataset(tmp_path / "d")
+    assert data.names.tolist() == ["a-frame-01", "a-frame-02", "a-frame-03"]
+    assert data.mask_images()[0].flatten(1).any(1).nonzero().flatten().tolist() == lesion_on
+
+
+@pytest.mark.parametrize("drawn_at", [(0, 2.5, 7.5), (0, 0, 2.5)])
+def test_a_mask_of_other_planes_is_refused(tmp_path, drawn_at):
+    enhanced(tmp_path / "d" / "a.dcm", np.stack([level(n) for n in range(3)]), *at(0, 2.5, 5))
+    enhanced(tmp_path / "d" / "masks" / "a.dcm", np.ones((3, 8, 8), np.uint8), *at(*drawn_at))
+    with pytest.raises(DataError, match=r"none of its 3 frame\(s\) lies .* where frame \d of its"):
+        open_dataset(tmp_path / "d")
+
+
+def test_masks_of_frames_at_one_place_go_by_number(tmp_path):
+    """As of a heart that beats: the second frame at a place is that of the second mask there."""
+    enhanced(tmp_path / "d" / "a.dcm", np.stack([level(n) for n in range(4)]), *at(0, 5, 0, 5))
+    mask = np.zeros((4, 8, 8), np.uint8)
+    mask[1, 2, 3] = 1
+    enhanced(tmp_path / "d" / "masks" / "a.dcm", mask, *at(0, 0, 5, 5))
+    data = open_dataset(tmp_path / "d")
+    (found,) = data.mask_images()[0].flatten(1).any(1).nonzero().flatten().tolist()
+    assert data.names[found] == "a-frame-03"
 
 
 def test_a_table_with_frames(tmp_path):

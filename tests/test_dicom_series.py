@@ -9,6 +9,13 @@ import torch
 from PIL import Image
 from pydicom import dcmread
 from pydicom.sequence import Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    MRSpectroscopyStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from clinical import RAMP, dicom, enhanced, item, placed
 from medxgan.data import Presentation, Window, open_dataset, read_image, read_inputs
@@ -83,8 +90,46 @@ def test_a_clinical_folder(tmp_path):
     assert "2 other files passed over (DICOMDIR, README)" in inputs.notes
     (tmp_path / "alone").mkdir()
     header.save_as(tmp_path / "alone" / "SR1")
-    with pytest.raises(DataError, match=r"SR1 and 0 other DICOM file\(s\) hold no pixels"):
+    with pytest.raises(DataError, match=r"SR1 and 0 other DICOM file\(s\) come without pixels"):
         open_dataset(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("keep", [("Rows", "Columns"), ()])
+def test_files_whose_pixels_are_gone_or_no_pixels_are_passed_over(tmp_path, keep):
+    """MR spectroscopy has rows and columns, but no pixels; viewers strip them, too."""
+    dicom(tmp_path / "a.dcm", **WINDOW)
+    for name, syntax in (
+        ("b.dcm", ExplicitVRLittleEndian),
+        ("c.dcm", DeflatedExplicitVRLittleEndian),
+    ):
+        header = dcmread(dicom(tmp_path / name, SOPClassUID=MRSpectroscopyStorage))
+        del header.PixelData
+        for keyword in {"Rows", "Columns"} - {*keep}:
+            del header[keyword]
+        header.add_new(0x56000020, "OF", np.zeros(64, np.float32).tobytes())
+        header.file_meta.TransferSyntaxUID = syntax
+        header.save_as(tmp_path / name)
+    header = dcmread(dicom(tmp_path / "d.dcm"))
+    header.PixelData = b""
+    header.save_as(tmp_path / "d.dcm")
+    inputs = read_inputs([tmp_path], size=8, channels=1)
+    assert inputs.names == ["a.dcm"]
+    assert "3 DICOM files without pixels passed over" in inputs.notes
+
+
+@pytest.mark.parametrize("kind", [ParametricMapStorage, SecondaryCaptureImageStorage])
+def test_maps_that_came_back_from_a_pacs_are_no_scans(tmp_path, kind):
+    dicom(tmp_path / "a.dcm", **WINDOW)
+    path = dicom(tmp_path / "map.dcm", SOPClassUID=kind, Manufacturer="medxgan", **WINDOW)
+    dicom(tmp_path / "b.dcm", SOPClassUID=kind, Manufacturer="ACME", **WINDOW)
+    inputs = read_inputs([tmp_path], size=8, channels=1)
+    assert inputs.names == ["a.dcm", "b.dcm"]
+    assert "1 DICOM files with maps by medxgan passed over" in inputs.notes
+    assert read_inputs([path], size=8, channels=1).names == ["map"], "where it is named itself"
+    for name in "ab":
+        (tmp_path / f"{name}.dcm").unlink()
+    with pytest.raises(DataError, match=r"map.dcm and 0 other .* come with maps by medxgan; give"):
+        open_dataset(tmp_path)
 
 
 def test_one_slice_of_a_series(tmp_path):

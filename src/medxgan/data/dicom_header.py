@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.uid import ParametricMapStorage, SecondaryCaptureImageStorage
 
 from medxgan.data.dicom_pixels import FileWindow, Lut, Padding, Rescale
 from medxgan.data.dicom_tables import numbers, read_lut, signed_as_its_input
@@ -20,6 +21,8 @@ from medxgan.errors import DataError
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 MEASURES = "PixelMeasuresSequence"
+MAP_MANUFACTURER = "medxgan"
+"""By this name maps that were written as DICOM objects are known again."""
 CENTIMETRES = 3
 MILLIMETRES_A_CENTIMETRE = 10.0
 
@@ -183,6 +186,12 @@ def instance_number(header: Dataset) -> int:
 def identifier(header: Dataset, keyword: str) -> str | None:
     """What tells patients (``PatientID``) or studies apart; None where a file does not say it."""
     return str(header.get(keyword) or "").strip() or None
+
+
+def is_own_map(header: Dataset) -> bool:
+    """Is it a map that ``medxgan explain --dicom-out`` wrote, and no scan?"""
+    written = header.get("SOPClassUID") in (ParametricMapStorage, SecondaryCaptureImageStorage)
+    return written and header.get("Manufacturer") == MAP_MANUFACTURER
 
 
 def object_kind(header: Dataset) -> str:

@@ -10,6 +10,7 @@ from medxgan.data.dicom_header import (
     Place,
     identifier,
     instance_number,
+    is_own_map,
     series_key,
 )
 from medxgan.data.dicom_order import depths_along_normal
@@ -27,6 +28,7 @@ class SeriesFile(NamedTuple):
         instance: its number in the series.
         place: where its plane lies, if it holds one frame and says so.
         frames: how many it holds.
+        own_map: is it no scan, but a map that this program wrote?
     """
 
     patient: str | None
@@ -35,6 +37,7 @@ class SeriesFile(NamedTuple):
     instance: int
     place: Place | None
     frames: int
+    own_map: bool
 
 
 def read_series_files(paths: Sequence[Path]) -> dict[Path, SeriesFile | None]:
@@ -92,4 +95,5 @@ def _read(path: Path) -> SeriesFile | None:
             instance=instance_number(header),
             place=frames.place(0) if frames.count == 1 else None,
             frames=frames.count,
+            own_map=is_own_map(header),
         )

@@ -34,7 +34,7 @@ def arrange_dicom(paths: Sequence[Path], *, only_identifiers: bool = False) -> A
 
     Args:
         paths: image files of any kind.
-        only_identifiers: leave the order as it is, and files without an image in.
+        only_identifiers: leave the order as it is, and all files in.
 
     Raises:
         DataError: a DICOM file is damaged or cannot be read; or none of the files holds an image.
@@ -51,13 +51,20 @@ def arrange_dicom(paths: Sequence[Path], *, only_identifiers: bool = False) -> A
     notes = _patient_notes([found.patient for found in files.values()])
     if only_identifiers:
         return Arranged(list(paths), identifiers, {}, notes)
-    kept = [path for path in paths if read.get(path, True) is not None]
+    passed_over = {
+        "without pixels": {path for path, found in read.items() if found is None},
+        "with maps by medxgan": {path for path, found in files.items() if found.own_map},
+    }
+    reasons = {reason: found for reason, found in passed_over.items() if found}
+    kept = [path for path in paths if not any(path in found for found in reasons.values())]
     if not kept:
         raise DataError(
-            f"{dicom[0]} and {len(dicom) - 1} other DICOM file(s) hold no pixels; give images"
+            f"{dicom[0]} and {len(dicom) - 1} other DICOM file(s) come {' or '.join(reasons)}; "
+            "give images"
         )
-    if len(files) < len(dicom):
-        notes += (f"{len(dicom) - len(files)} DICOM files without pixels passed over",)
+    notes += tuple(
+        f"{len(found)} DICOM files {reason} passed over" for reason, found in reasons.items()
+    )
     stacks = {
         path: f"{path.parent}: series {found.series[0]} {found.series[1]}"
         for path, found in files.items()

@@ -183,6 +183,16 @@ def test_mistakes(medxgan, tmp_path, tiny_bundle, scan, options, sentence):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", ["explain", "evaluate", "audit"])
+def test_reports_do_not_lie_among_the_images(medxgan, tmp_path, tiny_bundle, scan, command):
+    """Their pictures and DICOM objects would be read as images the next time."""
+    out = tmp_path / "new" / "report"
+    outcome = medxgan(command, tiny_bundle, scan.parent, "--out", out)
+    assert outcome.code == 2
+    assert "--out must not lie in the folder that is read" in outcome.err
+    assert not out.parent.exists()
+
+
 def test_the_best_slice_needs_a_classifier(medxgan, tmp_path, volumes):
     out = tmp_path / "model.safetensors"
     outcome = medxgan("fit-classifier", volumes, "--slice", "best", "--out", out)

@@ -82,7 +82,7 @@ def audit(
     chosen = parse_settings(names, start="encoder", refine=refine)
     settings = AuditSettings(chosen.methods, most=most, masks=not ignore_masks, seed=seed)
     presentation = parse_presentation(window, axis, slice, volume, may_score=True)
-    check_writable_folder(out)
+    check_writable_folder(out, [data])
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
     if refine is not None:

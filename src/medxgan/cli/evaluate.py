@@ -91,7 +91,7 @@ def evaluate(
     settings = parse_settings(methods, start="encoder", refine=refine)
     check_numbers(codes=codes)
     presentation = parse_presentation(window, axis, slice, volume, may_score=True)
-    check_writable_folder(out)
+    check_writable_folder(out, [data])
     finished = finished_before(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     judge = load_classifier(oracle) if oracle is not None else None

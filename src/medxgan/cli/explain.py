@@ -97,7 +97,7 @@ def explain(
     settings = parse_settings(methods, refine=refine, start=start, frames=frames, seed=seed)
     presentation = parse_presentation(window, axis, slice, volume, may_score=True)
     dicom = parse_dicom_out(dicom_out, dicom_kind, settings.methods)
-    check_writable_folder(out)
+    check_writable_folder(out, images)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
     presentation = explainer.presentation(presentation)

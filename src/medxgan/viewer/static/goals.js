@@ -43,6 +43,7 @@ function createWanted(words, { output, value_range: range }, go) {
   const graded = output === "value" && range;
   const [low, high] = graded ? range : [0, 1];
   const margin = graded ? 0 : 0.01;
+  const label = graded ? "Go to" : "To p";
   const wanted = h("input", {
     type: "number",
     min: low + margin,
@@ -58,8 +59,8 @@ function createWanted(words, { output, value_range: range }, go) {
   };
   const button = h(
     "button",
-    { type: "submit", "aria-label": `To this ${words.measure}` },
-    graded ? "Go to" : "To p",
+    { type: "submit", "aria-label": `${label}, this ${words.measure}` },
+    label,
   );
   return h("form", { class: "wanted", on: { submit } }, wanted, button);
 }

@@ -120,7 +120,7 @@ def test_a_value_is_told_in_its_units(tmp_path):
     for part, score in graded.scores.items():
         assert values[part] == pytest.approx(scale.value(score))
     assert [in_units(entry.facts, score) for score in (0.0, 0.5, 1.0, None)] == [0, 2, 4, None]
-    assert row(entry, [])["class"] == "grade"
+    assert row(entry, [])["class"] == "grade from 2 on"
 
 
 def test_labels_are_all_named_and_an_unknown_score_is_null(tmp_path):

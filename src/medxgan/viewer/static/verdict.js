@@ -64,7 +64,8 @@ export function createVerdict({ explanation, folded, signal }) {
     text.value = mine?.text ?? "";
     writeOthers(others, verdicts, reader.value.trim());
   };
-  const save = async () => {
+  let before = Promise.resolve();
+  const save = () => {
     const verdict = {
       explanation,
       reader: reader.value.trim(),
@@ -77,6 +78,9 @@ export function createVerdict({ explanation, folded, signal }) {
       return;
     }
     said.textContent = "Saving …";
+    before = before.then(() => send(verdict));
+  };
+  const send = async (verdict) => {
     try {
       await postJson("/api/verdicts", verdict, { keepalive: true });
       verdicts = [...verdicts.filter((each) => each.reader !== verdict.reader), verdict];

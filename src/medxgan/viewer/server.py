@@ -51,7 +51,7 @@ def make_app(
         any_address: likewise.
         token: likewise.
     """
-    model, files = SingleThread("model"), SingleThread("files")
+    model, files, writer = (SingleThread(name) for name in ("model", "files", "verdicts"))
     bundle, live = _live(desk, model, files, folder)
 
     async def state(request: Request) -> Response:
@@ -64,10 +64,10 @@ def make_app(
             Route("/static/{name}", static),
             Route("/api/state", state),
             *saved_routes(folder, verdicts, title),
-            *verdict_routes(verdicts, _known(folder, desk)),
+            *verdict_routes(verdicts, writer, _known(folder, desk)),
             *live,
         ],
-        lifespan=_lifespan(desk, model, files),
+        lifespan=_lifespan(desk, model, files, writer),
         exception_handlers=dict.fromkeys(faults, answer_fault),
     )
     return Guard(app, hosts=hosts, any_address=any_address, token=token)
@@ -128,7 +128,7 @@ def _live(
 
 
 def _lifespan(
-    desk: "LiveDesk | None", model: SingleThread, files: SingleThread
+    desk: "LiveDesk | None", model: SingleThread, files: SingleThread, writer: SingleThread
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     """What begins and ends with the server."""
 
@@ -139,6 +139,7 @@ def _lifespan(
         try:
             yield
         finally:
+            writer.close()
             if desk is not None:
                 desk.reader.close()  # a file that is still being read would keep its thread
             files.close()

@@ -1,45 +1,29 @@
 """What readers say of explanations, in one SQLite file that survives a killed server.
 
-Every verdict is one transaction, on the disk before it is acknowledged (write-ahead log, full
-synchronisation). Each operation opens the file anew, so that several viewers may share it.
+Every verdict is one transaction, on the disk before it is acknowledged. Each operation opens the
+file anew, so that several viewers may share it.
 """
 
 import csv
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal, get_args
 
 from medxgan.errors import OutputError
 from medxgan.viewer.faults import RequestError
+from medxgan.viewer.verdict_file import reading, writing
 
 VERDICTS_FILE = "verdicts.sqlite"
-FORMAT_VERSION = 1
 LONGEST_READER, LONGEST_TEXT = 80, 4000
-PATIENCE_SECONDS = 10.0
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-"""With these a cell begins that a spreadsheet would compute."""
+MOST_VERDICTS = 100_000
+FORMULAS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""A cell that begins with one of these, some of full width, would be computed by a spreadsheet."""
 
 VerdictName = Literal["plausible", "implausible", "out of distribution"]
 NAMES: tuple[str, ...] = get_args(VerdictName)
-
-TABLE = """
-CREATE TABLE IF NOT EXISTS verdicts (
-    explanation TEXT NOT NULL,
-    name TEXT NOT NULL,
-    source TEXT NOT NULL,
-    reader TEXT NOT NULL,
-    verdict TEXT,
-    text TEXT NOT NULL,
-    saved TEXT NOT NULL,
-    PRIMARY KEY (explanation, reader)
-) WITHOUT ROWID
-"""
 COLUMNS = ("explanation", "name", "source", "reader", "verdict", "text", "saved")
 
 
@@ -111,7 +95,6 @@ class VerdictStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._first = Lock()
 
     def save(self, verdict: Verdict) -> None:
         """Keep a verdict in place of the reader's earlier one; an empty one takes it back.
@@ -123,8 +106,7 @@ class VerdictStore:
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         values = (*(getattr(verdict, column) for column in COLUMNS[:-1]), now)
-        with self._opened() as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with writing(self.path) as connection:
             if verdict.verdict is None and not verdict.text:
                 connection.execute(
                     "DELETE FROM verdicts WHERE explanation = ? AND reader = ?",
@@ -138,14 +120,20 @@ class VerdictStore:
         """Every verdict, by name of the image and of the reader; none where there is no file.
 
         Raises:
-            OutputError: the file cannot be read.
+            OutputError: the file cannot be read, or holds too many.
         """
-        if not self.path.exists():
-            return []
         columns = ", ".join(f"CAST({column} AS TEXT)" for column in COLUMNS)
-        query = f"SELECT {columns} FROM verdicts ORDER BY name, explanation, reader"
-        with self._opened() as connection:
-            return [Verdict(*found) for found in connection.execute(query)]
+        with reading(self.path) as connection:
+            if connection is None:
+                return []
+            query = f"SELECT {columns} FROM verdicts LIMIT {MOST_VERDICTS + 1}"
+            found = [Verdict(*row) for row in connection.execute(query)]
+        if len(found) > MOST_VERDICTS:
+            raise OutputError(
+                f"the file of verdicts {self.path.name} holds more than {MOST_VERDICTS}; name "
+                "another one with --verdicts"
+            )
+        return sorted(found, key=lambda each: (each.name, each.explanation, each.reader))
 
     def by_explanation(self) -> dict[str, list[Verdict]]:
         """Verdicts by id of the explanation; none where the file cannot be read."""
@@ -166,14 +154,17 @@ class VerdictStore:
             return str(fault)
         return None
 
-    def as_csv(self) -> str:
-        """All verdicts as a table with a header; cells cannot act as formulas in a spreadsheet."""
+    def as_csv(self) -> bytes:
+        """All verdicts as a table with a header; cells cannot act as formulas in a spreadsheet.
+
+        UTF-8 with a mark, by which spreadsheets know it.
+        """
         text = StringIO()
-        table = csv.writer(text)
+        table = csv.writer(text, quoting=csv.QUOTE_ALL)
         table.writerow(COLUMNS)
         for verdict in self.all():
             table.writerow([_cell(getattr(verdict, column)) for column in COLUMNS])
-        return text.getvalue()
+        return text.getvalue().encode("utf-8-sig")
 
     def _readable(self) -> list[Verdict]:
         """All verdicts, or none: explanations can be read without; ``problem`` says why."""
@@ -182,37 +173,7 @@ class VerdictStore:
         except OutputError:
             return []
 
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(
-                sqlite3.connect(self.path, timeout=PATIENCE_SECONDS, isolation_level=None)
-            ) as connection:
-                connection.execute("PRAGMA trusted_schema = OFF")
-                with self._first:
-                    self._prepare(connection)
-                yield connection
-        except (sqlite3.Error, OSError) as fault:
-            raise OutputError(
-                f"the file of verdicts {self.path.name} cannot be used ({fault}); change its "
-                "access rights, or choose another one with --verdicts"
-            ) from fault
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > FORMAT_VERSION:
-            raise OutputError(
-                f"the file of verdicts {self.path.name} has format {version}, this program uses "
-                f"up to {FORMAT_VERSION}; update medxgan"
-            )
-        connection.execute("PRAGMA synchronous = FULL")
-        if version == FORMAT_VERSION:
-            return
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(TABLE)
-        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-
 
 def _cell(value: str | None) -> str:
-    text = value or ""
-    return f"'{text}" if text.startswith(FORMULAS) else text
+    text = (value or "").replace("\0", "")
+    return f"'{text}" if text.startswith(FORMULAS) or text.strip().startswith(FORMULAS) else text

@@ -1,6 +1,6 @@
 """``medxgan explain``: from a bundle and images to a report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType

@@ -75,7 +75,10 @@ def decode_frame(decoder: Decoder, opened: FileDataset, index: int) -> NDArray[A
     if above is None:
         return pixels
     aligned = np.left_shift(pixels, above)
-    return np.right_shift(aligned, int(opened.BitsAllocated) - int(opened.BitsStored))
+    shown: NDArray[Any] = np.right_shift(
+        aligned, int(opened.BitsAllocated) - int(opened.BitsStored)
+    )
+    return shown
 
 
 def _bits_above(opened: FileDataset) -> int | None:

@@ -38,7 +38,7 @@ from medxgan.explain.counterfactual import transfer
 from medxgan.explain.direction import explained_variance, random_directions, separation
 from medxgan.explain.scores import evaluate, probability
 from medxgan.explain.steering import drawn
-from medxgan.explainer import Explanations
+from medxgan.explanations import Explanations
 from medxgan.metrics.bootstrap import summary
 from medxgan.metrics.counterfactual import crossed, flipped, is_monotone
 from medxgan.metrics.localization import average_precision, evidence, pointing_game

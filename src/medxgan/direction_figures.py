@@ -12,9 +12,10 @@ from medxgan.classifiers import TorchClassifier
 from medxgan.classifiers.surrogate import true_model_of
 from medxgan.direction_file import FARTHEST_ENDS, FittedDirection
 from medxgan.explain.direction import explained_variance, random_directions, separation
+from medxgan.explain.drawing import answer_of, drawn
 from medxgan.explain.scores import Score, evaluate, probability
 from medxgan.explain.series import answers_of
-from medxgan.explain.steering import Goal, answer_of, drawn, find_moves
+from medxgan.explain.steering import Goal, Ways, find_moves
 from medxgan.inversion import root_mean_square
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.scoretext import words_for
@@ -32,6 +33,7 @@ NEAREST_END = math.log(0.6 / 0.4)
 """No film ends nearer to the decision than the answers 0.4 and 0.6, where it could be rounding."""
 PLACED_AND_MOVED = 16
 """Drawn images on which the limit of a move is measured as explanations move, a second each."""
+ALONG = Ways(local=False)
 AT_ONCE = 512
 AGAIN_AT_ONCE = 7
 """Another batch size than any before: sums are rounded in another order."""
@@ -166,7 +168,7 @@ def measure_ends(
     """
     asked = held_out[:count]
     goal = other_side(asked.positive, ends)
-    along = find_moves(network, evidence, asked.z1, goal, direction, local=False)
+    along = find_moves(network, evidence, asked.z1, goal, direction, ALONG)
     moved = find_moves(network, evidence, asked.z1, goal, direction)
     after = answer_of(network, evidence)(asked.z1, moved.z2)
     down, up = (after < 0)[asked.positive], (after >= 0)[~asked.positive]
@@ -192,7 +194,7 @@ def _limits(
     asked = held_out[:PLACED_AND_MOVED]
     places = asked.z1.repeat(1, layers)
     goal = other_side(asked.positive, ends)
-    moved = find_moves(network, evidence, places, goal, direction.repeat(layers), layers=layers)
+    moved = find_moves(network, evidence, places, goal, direction.repeat(layers), Ways(layers))
     moves = moved.z2
     lengths = root_mean_square(moves)
     gained = (answer_of(network, evidence)(places, moves) - asked.evidence).abs()

@@ -9,6 +9,7 @@ from medxgan.classifiers import KINDS as KINDS_OF_MODEL
 from medxgan.classifiers import TorchClassifier
 from medxgan.classifiers.constancy import check_varies
 from medxgan.direction_figures import (
+    ALONG,
     Samples,
     draw_samples,
     ends_of,
@@ -28,7 +29,8 @@ from medxgan.explain.direction import (
     of_length_1,
 )
 from medxgan.explain.scores import Score
-from medxgan.explain.steering import find_moves, measure_slope
+from medxgan.explain.slope import measure_slope
+from medxgan.explain.steering import find_moves
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.stored_classifier import record_classifier
 from medxgan.style_bundle import StyleBundle
@@ -225,7 +227,7 @@ def _choose(
 
     def reached(direction: Tensor) -> float:
         goal = other_side(asked.positive, ends)
-        moved = find_moves(network, evidence, asked.z1, goal, direction, local=False)
+        moved = find_moves(network, evidence, asked.z1, goal, direction, ALONG)
         return float(moved.reached.float().mean())
 
     plain = of_length_1(weights)

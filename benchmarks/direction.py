@@ -36,8 +36,8 @@ from medxgan.direction_folder import fitted_directions
 from medxgan.errors import ConfigError, DataError
 from medxgan.explain.counterfactual import transfer
 from medxgan.explain.direction import explained_variance, random_directions, separation
+from medxgan.explain.drawing import drawn
 from medxgan.explain.scores import evaluate, probability
-from medxgan.explain.steering import drawn
 from medxgan.explanations import Explanations
 from medxgan.metrics.bootstrap import summary
 from medxgan.metrics.counterfactual import crossed, flipped, is_monotone

@@ -62,6 +62,7 @@ def test_a_direction_is_fitted_listed_used_and_measured(
     name = classifier_file.stem
     assert (bundle / "directions" / name / "direction.json").is_file()
     assert "Variance of the evidence explained, held out" in out.out
+    assert "choosing the direction" in out.err and "drawing images again" in out.err
 
     listed = medxgan("inspect", bundle).out
     assert f"direction '{name}'" in listed and "'lesion' of cnn" in listed
@@ -169,7 +170,8 @@ def test_a_folder_that_cannot_be_written_names_another_way(medxgan, bundle, clas
 
 def test_the_same_name_for_another_class_is_refused(medxgan, bundle, classifier_file):
     command = ("fit-direction", bundle, "--classifier", classifier_file, "--name", "d", "--quiet")
-    assert medxgan(*command, *QUICK).code == 0
+    silent = medxgan(*command, *QUICK)
+    assert silent.code == 0 and "Fitting" not in silent.err
     assert medxgan(*command, *QUICK).code == 0
     out = medxgan(*command, *QUICK, "--target", "healthy")
     assert out.code == 2 and "choose another name with --name" in out.err

@@ -28,6 +28,7 @@ from medxgan.directed_series import check_series, series_of
 from medxgan.errors import ConfigError, DataError
 from medxgan.explain.series import Levels, Series, draw_levels, evidence_for
 from medxgan.explain.settings import ExplainSettings
+from medxgan.explain.steering import Ways
 from medxgan.fitting_direction import directed, fit_direction
 from medxgan.report.series import captions_of, series_picture, write_series
 from medxgan.types import ClassifierSpec
@@ -120,7 +121,7 @@ def levels_of(score: Callable[[torch.Tensor], torch.Tensor], place: float, frame
     along = directed(linear_bundle(), None).places(torch.eye(CODE)[:1])
     generator = directed(linear_bundle(), along[0])
     levels = draw_levels(
-        generator, lambda x: score(brightness(x)), place * along, 2.0, frames, local=False
+        generator, lambda x: score(brightness(x)), place * along, 2.0, frames, Ways(local=False)
     )
     return replace(levels, z2=levels.z2 @ along[0])
 

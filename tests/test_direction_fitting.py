@@ -1,5 +1,7 @@
 """Fitting a direction in a world where it is known."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -20,12 +22,11 @@ from medxgan.classifiers.surrogate import STANDS_FOR, describe_model
 from medxgan.direction_figures import (
     NEAREST_END,
     RANDOM_DIRECTIONS,
-    direction_notes,
     ends_of,
     evidence_of,
-    figure_rows,
 )
 from medxgan.direction_file import FARTHEST_ENDS
+from medxgan.direction_words import direction_notes, figure_rows
 from medxgan.errors import ClassifierError, ConfigError
 from medxgan.fitting_direction import directed, fit_direction
 
@@ -122,9 +123,20 @@ def test_the_other_class_has_the_opposite_direction(found):
 
 
 def test_progress_never_falls_and_ends_at_all():
-    told: list[float] = []
-    fitted(patch_black_box(), progress=lambda share, text: told.append(share))
-    assert told == sorted(told) and told[-1] == 1.0
+    """16 images are moved in two parts, as many as are told of, and 32 drawn again in four."""
+    told: list[tuple[float, str]] = []
+    fitted(
+        patch_black_box(),
+        samples=4096,
+        progress=lambda share, text: told.append((round(share, 4), text)),
+    )
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    assert max(after - before for before, after in pairwise(shares)) <= 0.2
+    moving = [share for share, text in told if text.startswith("moving drawn")]
+    assert moving[0] == 0.4 and moving[-3:] == [0.58, 0.64, 0.7]
+    placed = [share for share, text in told if text.startswith("drawing images again")]
+    assert placed == [0.7, 0.775, 0.85, 0.925, 1.0]
 
 
 def test_figures_are_said_in_words(found):

@@ -4,19 +4,9 @@ import pytest
 import torch
 
 from medxgan.explain.direction import least_change
-from medxgan.explain.steering import (
-    FARTHEST,
-    PROBED,
-    PROBED_A_LAYER,
-    Goal,
-    answer_of,
-    drawn,
-    find_moves,
-    follow,
-    measure_slope,
-    probing_basis,
-    steer,
-)
+from medxgan.explain.drawing import answer_of, drawn
+from medxgan.explain.slope import PROBED, PROBED_A_LAYER, measure_slope, probing_basis
+from medxgan.explain.steering import FARTHEST, Goal, Ways, find_moves, follow, steer
 
 CODE, SIZE = 6, 4
 
@@ -129,7 +119,7 @@ def test_a_direction_is_followed_to_where_the_answer_is_first_had(world, mixing,
 
 def test_a_direction_that_leads_away_is_not_followed(world, mixing, sensitivity):
     direction = -torch.sign((mixing @ sensitivity)[0]) * torch.eye(CODE)[0]
-    moved = find_moves(*world, torch.zeros(1, CODE), goals(3.0), direction, local=False)
+    moved = find_moves(*world, torch.zeros(1, CODE), goals(3.0), direction, Ways(local=False))
     assert not moved.z2.any() and not moved.reached.any()
 
 
@@ -162,7 +152,7 @@ def test_directions_of_the_image_itself_get_where_the_common_one_does_not():
 
     common = torch.eye(CODE)[1]
     z1, goal = torch.zeros(2, CODE), goals(2.0, -2.0)
-    assert not find_moves(as_image, evidence, z1, goal, common, local=False).reached.any()
+    assert not find_moves(as_image, evidence, z1, goal, common, Ways(local=False)).reached.any()
     moved = find_moves(as_image, evidence, z1, goal, common)
     assert moved.reached.all() and moved.locally.all()
     torch.testing.assert_close(moved.z2[:, 0], torch.tensor([2.0, -2.0]), atol=0.1, rtol=0)
@@ -171,7 +161,7 @@ def test_directions_of_the_image_itself_get_where_the_common_one_does_not():
 @pytest.mark.parametrize("ways", [{"common": False}, {"local": False}])
 def test_a_way_that_is_not_wanted_is_not_taken(world, mixing, sensitivity, ways):
     direction = torch.sign((mixing @ sensitivity)[0]) * torch.eye(CODE)[0]
-    moved = find_moves(*world, torch.zeros(1, CODE), goals(0.5), direction, **ways)
+    moved = find_moves(*world, torch.zeros(1, CODE), goals(0.5), direction, Ways(**ways))
     assert moved.reached.all() and moved.locally.all() == ("common" in ways)
 
 
@@ -182,7 +172,7 @@ def test_a_way_that_is_not_wanted_is_not_taken(world, mixing, sensitivity, ways)
 def two_ways(evidence, *wanted: float):
     z1 = torch.zeros(len(wanted), CODE)
     found = [
-        find_moves(as_image, evidence, z1, goals(*wanted), torch.eye(CODE)[0], **ways)
+        find_moves(as_image, evidence, z1, goals(*wanted), torch.eye(CODE)[0], Ways(**ways))
         for ways in ({"local": False}, {"common": False}, {})
     ]
     changes = [each.z2.square().sum(dim=1) for each in found]
@@ -215,7 +205,7 @@ def test_less_is_what_changes_the_image_not_the_code():
         return torch.maximum(places[:, 1], (places[:, 0] - 0.5) * 4 / 5)
 
     z1, goal, common = torch.zeros(1, CODE), goals(2.0), torch.eye(CODE)[0]
-    own = find_moves(generator, evidence, z1, goal, common, common=False)
+    own = find_moves(generator, evidence, z1, goal, common, Ways(common=False))
     both = find_moves(generator, evidence, z1, goal, common)
     assert own.reached.all() and both.reached.all() and not both.locally.any()
     assert own.z2.norm() < both.z2.norm()  # 2 of the second place, 3 of the first
@@ -266,12 +256,12 @@ def test_one_layer_moves_on_its_own_where_that_changes_less():
 
     common = torch.eye(CODE)[0].repeat(layers)
     z1 = torch.zeros(1, layers * CODE)
-    moved = find_moves(as_image, evidence, z1, goals(2.0), common, layers=layers)
+    moved = find_moves(as_image, evidence, z1, goals(2.0), common, Ways(layers))
     assert moved.reached.all() and moved.locally.all()
     wanted = torch.zeros(layers * CODE)
     wanted[CODE] = 2
     torch.testing.assert_close(moved.z2[0], wanted, atol=0.1, rtol=0)
-    together = find_moves(as_image, evidence, z1, goals(2.0), common, layers=layers, local=False)
+    together = find_moves(as_image, evidence, z1, goals(2.0), common, Ways(layers, local=False))
     torch.testing.assert_close(together.z2[0], 2 * common, atol=0.1, rtol=0)
 
 
@@ -298,7 +288,7 @@ def test_a_peak_on_the_way_is_where_it_stays():
         return 1 - (place - FARTHEST / 4).abs()
 
     moved = find_moves(
-        as_image, peaked, torch.zeros(1, CODE), goals(2.0), torch.eye(CODE)[0], local=False
+        as_image, peaked, torch.zeros(1, CODE), goals(2.0), torch.eye(CODE)[0], Ways(local=False)
     )
     assert moved.z2[0, 0] == FARTHEST / 4
     assert moved.missing[0] == pytest.approx(1.0)

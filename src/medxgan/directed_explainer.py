@@ -12,10 +12,11 @@ from medxgan.direction_figures import evidence_of, other_side
 from medxgan.direction_file import FittedDirection
 from medxgan.errors import ConfigError, DataError
 from medxgan.explain.batch import checked_images
+from medxgan.explain.drawing import drawn
 from medxgan.explain.scores import evaluate
 from medxgan.explain.series import Series, answers_of, draw_levels, evidence_for
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
-from medxgan.explain.steering import Goal, Moved, drawn, find_moves
+from medxgan.explain.steering import Goal, Moved, Ways, find_moves
 from medxgan.explain.traversal import FRAMES
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer
 from medxgan.fitting_direction import directed
@@ -73,6 +74,11 @@ class DirectedExplainer(Explainer):
         self._style_encoder = style.encoder.to(device)
         self._statistics = style.statistics.to(device)
         self._layers = layers
+
+    @property
+    def ways(self) -> Ways:
+        """By which ways images may be moved now."""
+        return Ways(self._layers, common=self.common, local=self.local)
 
     @property
     def encoder(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -185,9 +191,7 @@ class DirectedExplainer(Explainer):
             z1,
             end,
             settings.frames,
-            layers=self._layers,
-            common=self.common,
-            local=self.local,
+            self.ways,
         )
         redrawn = torch.cat(drawn(self.generator, z1, torch.zeros_like(z1)))
         answers, of_images, of_redrawn = (
@@ -239,9 +243,7 @@ class DirectedExplainer(Explainer):
             z1,
             goal,
             self.generator.direction.repeat(self._layers),
-            layers=self._layers,
-            common=self.common,
-            local=self.local,
+            self.ways,
         )
 
     def _check_target(self, target: int | str | None) -> None:

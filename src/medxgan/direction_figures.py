@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from medxgan.classifiers import TorchClassifier
-from medxgan.classifiers.surrogate import true_model_of
-from medxgan.direction_file import FARTHEST_ENDS, FittedDirection
+from medxgan.direction_file import FARTHEST_ENDS
 from medxgan.explain.direction import explained_variance, random_directions, separation
+from medxgan.explain.drawing import answer_of, drawn
 from medxgan.explain.scores import Score, evaluate, probability
-from medxgan.explain.series import answers_of
-from medxgan.explain.steering import Goal, answer_of, drawn, find_moves
+from medxgan.explain.steering import Goal, Moved, Ways, find_moves
 from medxgan.inversion import root_mean_square
 from medxgan.networks.directed import DirectedGenerator
-from medxgan.scoretext import words_for
 from medxgan.style_bundle import StyleBundle
 from medxgan.style_inversion import place_images
 
@@ -32,7 +30,10 @@ NEAREST_END = math.log(0.6 / 0.4)
 """No film ends nearer to the decision than the answers 0.4 and 0.6, where it could be rounding."""
 PLACED_AND_MOVED = 16
 """Drawn images on which the limit of a move is measured as explanations move, a second each."""
+ALONG = Ways(local=False)
 AT_ONCE = 512
+MOVED_AT_ONCE = 8
+"""Images are moved, and drawn again, so many at once, for progress to be told between them."""
 AGAIN_AT_ONCE = 7
 """Another batch size than any before: sums are rounded in another order."""
 
@@ -157,17 +158,22 @@ def measure_ends(
     count: int,
     direction: Tensor,
     ends: tuple[float, float],
+    on_done: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """How many drawn images get to the other side, and how far explanations move.
 
     ``count`` of them are moved: along the direction alone, and by both ways of ``find_moves``, all
     layers together. For the limits of trust ``PLACED_AND_MOVED`` are moved in W+, as explanations
     do it; how far the others are from there is told by the evidence that these gained a length.
+    ``on_done`` hears the share that is done.
     """
     asked = held_out[:count]
     goal = other_side(asked.positive, ends)
-    along = find_moves(network, evidence, asked.z1, goal, direction, local=False)
-    moved = find_moves(network, evidence, asked.z1, goal, direction)
+    along = find_moves(network, evidence, asked.z1, goal, direction, ALONG)
+    on_done(0.1)
+    moved = _move_in_parts(
+        network, evidence, asked.z1, goal, direction, Ways(), lambda part: on_done(0.1 + part / 2)
+    )
     after = answer_of(network, evidence)(asked.z1, moved.z2)
     down, up = (after < 0)[asked.positive], (after >= 0)[~asked.positive]
     return {
@@ -176,7 +182,9 @@ def measure_ends(
         "flipped_down": float(down.float().mean()) if len(down) else None,
         "flipped_up": float(up.float().mean()) if len(up) else None,
         "strength": float(moved.z2.norm(dim=1).median()),
-        **_limits(network, evidence, held_out, direction, ends),
+        **_limits(
+            network, evidence, held_out, direction, ends, lambda part: on_done(0.6 + 0.4 * part)
+        ),
     }
 
 
@@ -186,13 +194,16 @@ def _limits(
     held_out: Samples,
     direction: Tensor,
     ends: tuple[float, float],
+    on_done: Callable[[float], None],
 ) -> dict[str, float]:
     """Longest moves and codes of W+ on drawn images, and by which of the two ways they went."""
     layers = network.generator.layers
     asked = held_out[:PLACED_AND_MOVED]
     places = asked.z1.repeat(1, layers)
     goal = other_side(asked.positive, ends)
-    moved = find_moves(network, evidence, places, goal, direction.repeat(layers), layers=layers)
+    moved = _move_in_parts(
+        network, evidence, places, goal, direction.repeat(layers), Ways(layers), on_done
+    )
     moves = moved.z2
     lengths = root_mean_square(moves)
     gained = (answer_of(network, evidence)(places, moves) - asked.evidence).abs()
@@ -206,6 +217,27 @@ def _limits(
     }
 
 
+def _move_in_parts(
+    network: DirectedGenerator,
+    evidence: Score,
+    z1: Tensor,
+    goal: Goal,
+    direction: Tensor,
+    ways: Ways,
+    on_done: Callable[[float], None],
+) -> Moved:
+    """As ``find_moves``, a few images at a time; ``on_done`` hears the share that is done."""
+    parts: list[Moved] = []
+    for rows in torch.arange(len(z1), device=z1.device).split(MOVED_AT_ONCE):
+        parts.append(find_moves(network, evidence, z1[rows], goal[rows], direction, ways))
+        on_done(min(1.0, len(parts) * MOVED_AT_ONCE / len(z1)))
+    return Moved(
+        torch.cat([part.z2 for part in parts]),
+        torch.cat([part.missing for part in parts]),
+        torch.cat([part.locally for part in parts]),
+    )
+
+
 @torch.no_grad()
 def measure_redrawn(
     bundle: StyleBundle,
@@ -213,77 +245,31 @@ def measure_redrawn(
     classifier: TorchClassifier,
     target: int,
     asked: Samples,
+    on_done: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """How far the model's answers on drawn images and on their reconstructions are apart.
 
-    Reconstructed as explanations do it: from the encoder's w by optimisation in W+.
+    Reconstructed as explanations do it: from the encoder's w by optimisation in W+. ``on_done``
+    hears the share that is done.
     """
     device = asked.z1.device
     encoder, generator = bundle.encoder.to(device), network.generator
     statistics = bundle.statistics.to(device)
     score = probability(classifier, target)
-    before, after = [], []
-    for images in drawn(network, asked.z1, torch.zeros_like(asked.z1)):
+    before: list[Tensor] = []
+    after: list[Tensor] = []
+    for places in asked.z1.split(MOVED_AT_ONCE):
+        images = torch.cat(drawn(network, places, torch.zeros_like(places)))
         codes = place_images(generator, encoder, statistics, images)
         before.append(evaluate(score, images))
         after.append(evaluate(score, generator(codes)))
+        on_done(min(1.0, len(after) * MOVED_AT_ONCE / len(asked.z1)))
     scores, again = torch.cat(before), torch.cat(after)
     gap = torch.quantile((scores - again).abs(), QUANTILE)
     return {
         "gap": float(gap.clamp(NARROWEST_GAP, WIDEST_GAP)),
         "prediction_match": float(((scores >= 0.5) == (again >= 0.5)).float().mean()),
     }
-
-
-def figure_rows(direction: FittedDirection) -> list[tuple[str, str]]:
-    """What was measured, for people."""
-    fit = direction.manifest.fit
-    ends = torch.tensor(direction.manifest.ends)
-    low, high = answers_of(ends, direction.manifest.classifier.spec).tolist()
-    return [
-        ("Variance of the evidence explained, held out", figure_text(fit["explained"])),
-        (
-            "The same by random directions",
-            f"{figure_text(fit['explained_by_random_mean'])}, "
-            f"at most {figure_text(fit['explained_by_random_most'])}",
-        ),
-        ("Area under the ROC curve", figure_text(fit["area_under_roc"])),
-        ("Drawn images called positive", f"{fit['called_positive']:.3f}"),
-        ("Of these, called negative when moved down", figure_text(fit["flipped_down"])),
-        ("The others, called positive when moved up", figure_text(fit["flipped_up"])),
-        ("The direction alone is enough for", f"{fit['reached_along']:.3f}"),
-        (
-            "Explained by moves in directions of the image's own",
-            figure_text(fit.get("moved_on_their_own")),
-        ),
-        ("Films end at the answers", f"{low:.2f} and {high:.2f}"),
-    ]
-
-
-def direction_notes(direction: FittedDirection) -> list[str]:
-    """What whoever fitted a direction must know: it may be of little use."""
-    fit, manifest = direction.manifest.fit, direction.manifest
-    notes: list[str] = []
-    called = words_for(manifest.target_name, manifest.classifier.spec).positive
-    if fit["called_positive"] in (0.0, 1.0):
-        side = "none" if fit["called_positive"] == 0.0 else "all"
-        notes.append(
-            f"the model calls {side} of the {fit['held_out']} drawn images {called}: what it would "
-            "take to be called otherwise may be nothing that the generator draws; train it on "
-            "images of both answers"
-        )
-    if not fit["flipped_down"] and not fit["flipped_up"]:
-        notes.append(
-            f"none of {fit['moved']} drawn images could be moved to the other side of the "
-            "decision, so that explanations will hardly flip; check the model, or train the "
-            "generator for longer"
-        )
-    if true_model_of(direction.classifier.measured) is not None:
-        notes.append(
-            "the direction was fitted for a surrogate, and a direction needs no gradients: give "
-            "the model itself"
-        )
-    return notes
 
 
 def figure_text(value: float | None) -> str:

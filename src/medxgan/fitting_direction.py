@@ -9,6 +9,7 @@ from medxgan.classifiers import KINDS as KINDS_OF_MODEL
 from medxgan.classifiers import TorchClassifier
 from medxgan.classifiers.constancy import check_varies
 from medxgan.direction_figures import (
+    ALONG,
     Samples,
     draw_samples,
     ends_of,
@@ -28,7 +29,8 @@ from medxgan.explain.direction import (
     of_length_1,
 )
 from medxgan.explain.scores import Score
-from medxgan.explain.steering import find_moves, measure_slope
+from medxgan.explain.slope import measure_slope
+from medxgan.explain.steering import find_moves
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.stored_classifier import record_classifier
 from medxgan.style_bundle import StyleBundle
@@ -50,8 +52,9 @@ KINDS: dict[str, Kind] = {"linear": "linear", "logistic": "logistic"}
 NO_DIRECTION = (
     "no direction changes it; check the model, or train the generator on images that it tells apart"
 )
-ASKING, WATCHING = 0.6, 0.2
-"""Shares of the work, about: asking the model, and watching the image; the rest is moving."""
+ASKED, WATCHED_ALL, CHOSEN, MOVED_ALL = 0.2, 0.3, 0.4, 0.7
+"""How much of the work is done, about, when the model was asked, the image watched, the direction
+chosen, and images moved to the other side; the rest is drawing images again."""
 
 Progress = Callable[[float, str], None]
 """Told the share that is done, and what is being done."""
@@ -113,7 +116,7 @@ def fit_direction(
     count = samples + tried + held
 
     def tell(done: int) -> None:
-        progress(ASKING * done / count, f"asked about {done} of {count} images")
+        progress(ASKED * done / count, f"asked about {done} of {count} images")
 
     asked = draw_samples(network, evidence, count, seed, tell)
     fitted, choosing = asked[:samples], asked[samples : samples + tried]
@@ -126,10 +129,11 @@ def fit_direction(
     weights = _regress(kind, fitted)
     metric = _mean_metric(network, choosing.z1[:watched], progress)
     ends = ends_of(asked.evidence)
-    direction = _choose(network, evidence, weights, metric, choosing, ends)
-    progress(ASKING + WATCHING, "moving drawn images to the other side")
-    reached = measure_ends(network, evidence, held_out, moved, direction, ends)
-    redrawn = measure_redrawn(bundle, network, classifier, target, held_out[:tried])
+    direction = _choose(network, evidence, weights, metric, choosing, ends, progress)
+    moving = _between(progress, CHOSEN, MOVED_ALL, "moving drawn images to the other side")
+    reached = measure_ends(network, evidence, held_out, moved, direction, ends, moving)
+    placing = _between(progress, MOVED_ALL, 1.0, "drawing images again")
+    redrawn = measure_redrawn(bundle, network, classifier, target, held_out[:tried], placing)
     progress(1.0, "done")
     cpu = torch.device("cpu")
     manifest = DirectionManifest(
@@ -203,13 +207,20 @@ def _regress(kind: Kind, asked: Samples) -> Tensor:
     return linear_regression(asked.z1, asked.evidence / asked.evidence.std())
 
 
+def _between(progress: Progress, start: float, end: float, text: str) -> Callable[[float], None]:
+    """Told the share of one part of the work, tells that of all of it; begins at once."""
+    progress(start, text)
+    return lambda share: progress(start + (end - start) * share, text)
+
+
 def _mean_metric(network: DirectedGenerator, z1: Tensor, progress: Progress) -> Tensor:
     """How steps change the image, averaged over some codes, ``[d, d]``."""
     axes = torch.eye(len(network.axes), device=z1.device)
     total = torch.zeros_like(axes)
+    tell = _between(progress, ASKED, WATCHED_ALL, "watching how images change")
     for number, place in enumerate(z1, start=1):
         total += measure_slope(network, None, place[None], 0 * place[None], axes).metric[0]
-        progress(ASKING + WATCHING * number / len(z1), "watching the image")
+        tell(number / len(z1))
     return total / len(z1)
 
 
@@ -220,17 +231,23 @@ def _choose(
     metric: Tensor,
     asked: Samples,
     ends: tuple[float, float],
+    progress: Progress,
 ) -> Tensor:
     """The direction of least change that still takes images to the other side, of length 1."""
 
     def reached(direction: Tensor) -> float:
         goal = other_side(asked.positive, ends)
-        moved = find_moves(network, evidence, asked.z1, goal, direction, local=False)
+        moved = find_moves(network, evidence, asked.z1, goal, direction, ALONG)
         return float(moved.reached.float().mean())
 
+    tell = _between(progress, WATCHED_ALL, CHOSEN, "choosing the direction")
     plain = of_length_1(weights)
     enough = KEPT * reached(plain)
     if enough == 0:
         return plain
-    tried = (least_change(weights, metric, damping) for damping in DAMPINGS)
-    return next((direction for direction in tried if reached(direction) >= enough), plain)
+    for number, damping in enumerate(DAMPINGS, start=1):
+        tell(number / (1 + len(DAMPINGS)))
+        direction = least_change(weights, metric, damping)
+        if reached(direction) >= enough:
+            return direction
+    return plain

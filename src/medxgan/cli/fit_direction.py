@@ -51,9 +51,9 @@ def fit_direction(
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
     from medxgan.device import choose_device
-    from medxgan.direction_figures import direction_notes, figure_rows
     from medxgan.direction_file import generator_fingerprint, save_direction
     from medxgan.direction_folder import FOLDER, check_free, check_name, direction_name
+    from medxgan.direction_words import direction_notes, figure_rows
     from medxgan.errors import ConfigError, nearest
     from medxgan.fitting_direction import KINDS
     from medxgan.fitting_direction import fit_direction as fit

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from medxgan.errors import ConfigError
+from medxgan.explain.drawing import answer_of, drawn
 from medxgan.explain.scores import Score
-from medxgan.explain.steering import Goal, answer_of, drawn, find_moves, follow
+from medxgan.explain.steering import BOTH_WAYS, Goal, Ways, find_moves, follow
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.types import ClassifierSpec
 from medxgan.value_scale import EVIDENCE_A_SCORE
@@ -115,10 +116,7 @@ def draw_levels(
     z1: Tensor,
     end: float,
     frames: int,
-    *,
-    layers: int = 1,
-    common: bool = True,
-    local: bool = True,
+    ways: Ways = BOTH_WAYS,
 ) -> Levels:
     """Draw N images at T levels of evidence, evenly from ``-end`` to ``end``.
 
@@ -132,25 +130,21 @@ def draw_levels(
         z1: where the images are.
         end: evidence of the last level.
         frames: number of levels, T, at least 2.
-        layers: that z1 is made of.
-        common: see ``find_moves``.
-        local: likewise.
+        ways: see ``find_moves``.
     """
     answer = answer_of(generator, evidence)
     own = answer(z1, torch.zeros_like(z1))
     first = torch.full_like(own, -end) if end else own
     last = torch.full_like(own, end)
     levels = torch.stack([first.lerp(last, frame / (frames - 1)) for frame in range(frames)], dim=1)
-    ways = [
+    moves = [
         find_moves(
             generator,
             evidence,
             z1,
             Goal(level, level > own),
-            generator.direction.repeat(layers),
-            layers=layers,
-            common=common,
-            local=local,
+            generator.direction.repeat(ways.layers),
+            ways,
         ).z2
         for level in (first, last)
     ]
@@ -159,7 +153,7 @@ def draw_levels(
     one_sided = ((first > own) == (last > own))[:, None]
     upwards = levels > own[:, None]
     towards_last = torch.where(one_sided, nearer_first[:, None], upwards == (last > own)[:, None])
-    way = torch.where(towards_last[..., None], ways[1][:, None], ways[0][:, None])
+    way = torch.where(towards_last[..., None], moves[1][:, None], moves[0][:, None])
     signed = torch.where(upwards[..., None], way, -way).flatten(0, 1)
     repeated = z1.repeat_interleave(frames, dim=0)
     goal = Goal(levels.flatten(), upwards.flatten())

@@ -10,14 +10,15 @@ Everywhere below a code is z1 ``[N, ...]``, where an image is, and z2 ``[N, d]``
 moved; see ``DirectedGenerator``. In W+, d is that of all L layers together.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from medxgan.explain.direction import least_change
-from medxgan.explain.scores import Score, images_at_once
+from medxgan.explain.drawing import Answer, answer_of, drawn
+from medxgan.explain.scores import Score
+from medxgan.explain.slope import measure_slope, probing_basis
 from medxgan.types import Generator
 
 FARTHEST = 12.0
@@ -29,17 +30,28 @@ STEPS = 8
 LEAST_GAIN = 0.05
 """A step that brings the evidence nearer by less is the last one."""
 DOUBLINGS, HALVINGS = 5, 7
-PROBED, PROBED_A_LAYER = 32, 16
-"""The slope is measured in this many directions: the common one, and the axes of greatest variance.
-In W+ in the common one, and in so many axes of each layer on its own."""
-PROBE = 0.3
-"""Length of a finite difference, in standard deviations."""
 DAMPING = 0.1
 FLAT = 1e-4
 """Evidence that rises by less than this a standard deviation is called flat."""
 
-Answer = Callable[[Tensor, Tensor], Tensor]
-"""Codes z1, z2 -> the model's evidence ``[N]`` on their images."""
+
+@dataclass(frozen=True)
+class Ways:
+    """By which ways codes may be moved.
+
+    Attributes:
+        layers: that a code is made of: 1, or those of W+. Directions of the image's own move each
+            by itself.
+        common: along the direction that serves all images?
+        local: along directions of the image's own?
+    """
+
+    layers: int = 1
+    common: bool = True
+    local: bool = True
+
+
+BOTH_WAYS = Ways()
 
 
 @dataclass(frozen=True)
@@ -65,19 +77,6 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Slope:
-    """What small steps along A directions do to N images.
-
-    Attributes:
-        gradient: of the evidence, ``[N, A]``; zeros where no model was asked.
-        metric: squared change of the image for a step s is ``s · metric · s``, ``[N, A, A]``.
-    """
-
-    gradient: Tensor
-    metric: Tensor
-
-
-@dataclass(frozen=True)
 class Moved:
     """Where N codes were moved.
 
@@ -97,23 +96,6 @@ class Moved:
         return self.missing <= 0
 
 
-def answer_of(generator: Generator, evidence: Score) -> Answer:
-    """What a model says of the images of codes; drawn in batches that fit memory, none is kept."""
-
-    def answer(z1: Tensor, z2: Tensor) -> Tensor:
-        return torch.cat([evidence(part) for part in drawn(generator, z1, z2)])
-
-    return answer
-
-
-@torch.no_grad()
-def drawn(generator: Generator, z1: Tensor, z2: Tensor) -> list[Tensor]:
-    """Images of N codes, at least 1, in batches that fit memory: ``[n, C, H, W]`` each."""
-    first = generator(z1[:1], z2[:1])
-    parts = zip(*(code[1:].split(images_at_once(first)) for code in (z1, z2)), strict=True)
-    return [first, *(generator(*part) for part in parts if len(part[0]) > 0)]
-
-
 @torch.no_grad()
 def find_moves(
     generator: Generator,
@@ -121,10 +103,7 @@ def find_moves(
     z1: Tensor,
     goal: Goal,
     direction: Tensor,
-    *,
-    layers: int = 1,
-    common: bool = True,
-    local: bool = True,
+    ways: Ways = BOTH_WAYS,
 ) -> Moved:
     """Move codes until their images have the wanted evidence, for the least change of each.
 
@@ -138,22 +117,22 @@ def find_moves(
         z1: where the images are.
         goal: what is wanted of each.
         direction: that raises the evidence of most images, of length 1 in each layer, ``[d]``.
-        layers: that d is made of; directions of the image's own move each by itself.
-        common: try this direction?
-        local: try directions of the image's own?
+        ways: that are tried.
     """
     answer = answer_of(generator, evidence)
     z2 = z1.new_zeros(len(z1), len(direction))
     missing = goal.missing(answer(z1, z2))
     locally = torch.zeros_like(goal.upwards)
     rows = _rows(missing > 0)
-    if common and len(rows) > 0:
+    if ways.common and len(rows) > 0:
         along = direction.expand(len(rows), -1)
         z2[rows], missing[rows] = follow(
             answer, z1[rows], z2[rows], along, goal[rows], missing[rows], farthest=FARTHEST
         )
-    if local and len(rows) > 0:
-        own, lacking = steer(generator, evidence, z1[rows], goal[rows], direction, layers=layers)
+    if ways.local and len(rows) > 0:
+        own, lacking = steer(
+            generator, evidence, z1[rows], goal[rows], direction, layers=ways.layers
+        )
         both = (lacking <= 0) & (missing[rows] <= 0)
         less = _change(generator, z1[rows], own) < _change(generator, z1[rows], z2[rows])
         better = torch.where(both, less, lacking < missing[rows])
@@ -267,62 +246,6 @@ def steer(
         )
         rows = rows[(missing[rows] > 0) & (before - missing[rows] >= LEAST_GAIN)]
     return z2, missing
-
-
-def probing_basis(direction: Tensor, layers: int = 1) -> Tensor:
-    """Orthonormal directions ``[A, d]``: this one, and with it the axes of greatest variance.
-
-    The axes are the first ones of each layer; all but the last one, where there are no more than
-    are asked for. Together they span the direction and these axes.
-
-    Args:
-        direction: ``[d]``, coordinates of one layer after another.
-        layers: that d is made of.
-
-    >>> probing_basis(torch.tensor([0.0, 1.0])).abs()
-    tensor([[0., 1.],
-            [1., 0.]])
-    """
-    width = len(direction) // layers
-    count = min(PROBED - 1 if layers == 1 else PROBED_A_LAYER, width - 1)
-    axes = torch.eye(len(direction)).unflatten(0, (layers, width))[:, :count].flatten(0, 1)
-    columns = torch.cat([direction.cpu()[None], axes]).T.double()
-    basis: Tensor = torch.linalg.qr(columns).Q.T.to(direction)
-    return basis
-
-
-@torch.no_grad()
-def measure_slope(
-    generator: Generator,
-    evidence: Score | None,
-    z1: Tensor,
-    z2: Tensor,
-    basis: Tensor,
-    probe: float = PROBE,
-) -> Slope:
-    """Finite differences at N codes: A + 1 images each.
-
-    Args:
-        generator: codes to images.
-        evidence: of images; None where their change alone is asked for.
-        z1: where the images are.
-        z2: how far they are moved.
-        basis: directions to look in, ``[A, d]``.
-        probe: how far to look, in standard deviations.
-    """
-    offsets = torch.cat([torch.zeros_like(basis[:1]), probe * basis])
-    gradients, metrics = [], []
-    for place, move in zip(z1, z2, strict=True):
-        parts = drawn(generator, place.expand(len(offsets), -1), move + offsets)
-        images = torch.cat(parts).flatten(1).float()
-        change = (images[1:] - images[:1]) / probe
-        metrics.append(change @ change.T)
-        if evidence is not None:
-            answers = torch.cat([evidence(part) for part in parts]).float()
-            gradients.append((answers[1:] - answers[0]) / probe)
-    return Slope(
-        torch.stack(gradients or [z1.new_zeros(len(basis))] * len(z1)), torch.stack(metrics)
-    )
 
 
 def _rows(chosen: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from medxgan.directed_explainer import DirectedExplainer
 from medxgan.direction_figures import evidence_of, other_side
+from medxgan.explain.drawing import answer_of
 from medxgan.explain.series import evidence_for
-from medxgan.explain.steering import Goal, answer_of, find_moves
+from medxgan.explain.steering import Goal, find_moves
 from medxgan.scoretext import score_text
 from medxgan.types import ClassifierSpec
 from medxgan.viewer.controls import STRONGEST
@@ -137,9 +138,7 @@ def move_to(explainer: DirectedExplainer, z1: Tensor, wish: Wish) -> Tensor | No
         z1,
         Goal(wanted, wanted > own),
         generator.direction.repeat(layers),
-        layers=layers,
-        common=explainer.common,
-        local=explainer.local,
+        explainer.ways,
     )
     return moved.z2 if bool(moved.reached) else None
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from medxgan.directed_explainer import DirectedExplainer
 from medxgan.direction_figures import evidence_of
-from medxgan.explain.steering import measure_slope
+from medxgan.explain.slope import measure_slope
 from medxgan.explainer import Explainer
 from medxgan.viewer.controls import (
     AXES,

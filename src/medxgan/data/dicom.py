@@ -1,6 +1,7 @@
 """DICOM images to pixels as a radiologist sees them."""
 
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +86,17 @@ class DicomImage:
         with reading(self.path, KIND), about(self.path):
             for number in numbers or ():
                 check_number(number, len(self), "frames")
-            order = frame_order(self.frames)
+            order = self._order
         digits = max(2, len(str(len(self))))
         for index in order:
             number = index + 1
             if numbers is None or number in numbers:
                 part = f"frame-{number:0{digits}d}" if len(self) > 1 else ""
                 yield self._decoded(index)._replace(number=number, part=part)
+
+    @cached_property
+    def _order(self) -> list[int]:
+        return frame_order(self.frames)
 
     def _decoded(self, index: int) -> Decoded:
         with reading(self.path, KIND), about(self.path):

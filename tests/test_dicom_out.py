@@ -650,6 +650,45 @@ class TestCommand:
         difference = pydicom.dcmread(made["a.dcm"].with_name("difference-parametric-map.dcm"))
         np.testing.assert_array_equal(difference.pixel_array, expected)
 
+    def test_a_report_names_no_patient(self, medxgan, tmp_path, tiny_bundle):
+        """Neither what is printed nor any file but the objects themselves."""
+        named = {
+            "PatientName": "Zzyx^Quux",
+            "PatientID": "MRN99887",
+            "PatientBirthDate": "19330102",
+            "AccessionNumber": "ACC55512",
+            "ReferringPhysicianName": "Wossname",
+            "StudyDate": "20240304",
+            "StudyDescription": "Head of Zzyx",
+            "StudyInstanceUID": "1.2.777.1",
+            "SeriesInstanceUID": "1.2.777.2",
+        }
+        for number in (1, 2):
+            random = np.random.default_rng(number).integers(0, 900, (32, 32)).astype(np.uint16)
+            dicom(tmp_path / "in" / f"{number}.dcm", random, **named, **PLACED)
+        outcome = medxgan(
+            *("explain", tiny_bundle, tmp_path / "in", *self.QUICK),
+            *("--dicom-out", "difference", "--out", tmp_path / "out"),
+        )
+        assert outcome.code == 0, outcome.err
+        told = {"what is printed": (outcome.out + outcome.err).encode()}
+        for path in (path for path in (tmp_path / "out").rglob("*") if path.is_file()):
+            if path.suffix != ".npz":
+                told[path.name] = path.read_bytes()
+                continue
+            with np.load(path, allow_pickle=False) as arrays:
+                told[path.name] = b"".join(
+                    name.encode() + str(array.tolist()).encode() for name, array in arrays.items()
+                )
+        assert {Path(name).suffix for name in told} >= {".html", ".csv", ".json", ".npz", ".dcm"}
+        identifiers = ("Zzyx", "Quux", "MRN99887", "19330102", "1933-01-02", "ACC55512", "Wossname")
+        found = {
+            name
+            for name, content in told.items()
+            if any(words.encode() in content for words in (*identifiers, "20240304", "1.2.777"))
+        }
+        assert found == {"difference-parametric-map.dcm"}, "and there, as its source says it"
+
     def test_frames_and_a_window(self, medxgan, tmp_path, tiny_bundle):
         stack = np.random.default_rng(0).integers(0, 900, (3, 32, 32)).astype(np.uint16)
         source = dicom(tmp_path / "us.dcm", stack, **PATIENT)

@@ -139,7 +139,7 @@ class Frames:
 
     @property
     def _signed(self) -> bool:
-        return self.header.get("PixelRepresentation") == 1
+        return bool(self.header.get("PixelRepresentation") == 1)
 
     def _voi_lut(self, group: Dataset, frame: int) -> Lut | None:
         """The first table of a group; signed as the values are that it takes."""

@@ -3,7 +3,15 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
-from medxgan.data.geometry import fit, fit_masks, pad_to_square, resize, resize_weights, to_grey
+from medxgan.data.geometry import (
+    fit,
+    fit_masks,
+    pad_to_square,
+    resize,
+    resize_weights,
+    square_pixels,
+    to_grey,
+)
 
 
 @pytest.fixture
@@ -104,3 +112,13 @@ def test_half_of_the_area_is_enough_for_a_mask():
     masks[1, :, :1] = True
     np.testing.assert_array_equal(fit_masks(masks, 2)[:, :, 0], [[True, False], [False, False]])
     np.testing.assert_array_equal(fit_masks(np.ones((1, 7, 7)), 3), np.ones((1, 3, 3)))
+
+
+def test_spacing_follows_the_rows_that_there_are():
+    """Three rows of 2.5 mm are 7.5 mm: eight rows, of which each is less than 1 mm."""
+    image = np.zeros((1, 3, 8), np.float32)
+    squared = square_pixels(image, aspect=2.5, spacing=(2.5, 1.0))
+    assert squared.pixels.shape == (1, 8, 8)
+    assert squared.spacing == (7.5 / 8, 1.0)
+    turned = square_pixels(image.transpose(0, 2, 1), aspect=0.4, spacing=(1.0, 2.5))
+    assert turned.spacing == (1.0, 7.5 / 8)

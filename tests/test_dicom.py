@@ -17,6 +17,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGLossless,
     RLELossless,
+    RTDoseStorage,
     SecondaryCaptureImageStorage,
 )
 
@@ -177,6 +178,49 @@ def test_a_voi_table_of_hounsfield_units_written_without_a_sign(tmp_path):
     np.testing.assert_allclose(image(path), signed(np.array(entries)[RAMP] / 65535), atol=1e-6)
 
 
+@pytest.mark.parametrize("rescale", [{}, {"RescaleSlope": 1, "RescaleIntercept": 0}])
+def test_a_voi_table_of_signed_pixels_written_without_a_sign(tmp_path, rescale):
+    table = lut(2**16 - 504, np.linspace(0, 65535, 1009).astype(int).tolist())
+    stored = RAMP.astype(np.int16) - 504
+    path = dicom(tmp_path / "us.dcm", stored, VOILUTSequence=Sequence([table]), **rescale)
+    np.testing.assert_allclose(image(path), signed(RAMP / 1008), atol=1e-4)
+
+
+def test_a_voi_table_of_values_above_the_greatest_signed_ones_keeps_its_first(tmp_path):
+    """Signed pixels made positive by the intercept: nothing asks below 0."""
+    table = lut(2**15, np.linspace(0, 65535, 1009).astype(int).tolist())
+    path = dicom(
+        tmp_path / "dx.dcm",
+        RAMP.astype(np.int16),
+        RescaleSlope=1,
+        RescaleIntercept=2**15,
+        VOILUTSequence=Sequence([table]),
+    )
+    np.testing.assert_allclose(image(path), signed(RAMP / 1008), atol=1e-4)
+
+
+def test_a_modality_table_of_signed_pixels_written_without_a_sign(tmp_path):
+    table = lut(2**16 - 504, range(1009))
+    path = dicom(
+        tmp_path / "us.dcm", RAMP.astype(np.int16) - 504, ModalityLUTSequence=Sequence([table])
+    )
+    np.testing.assert_allclose(image(path), signed(RAMP / 1008), atol=1e-6)
+
+
+def test_the_dose_grid_is_in_gray(tmp_path):
+    dose = {"SOPClassUID": RTDoseStorage, "DoseGridScaling": "0.01", "DoseUnits": "GY"}
+    path = dicom(tmp_path / "dose.dcm", RAMP * 10, **dose)
+    expected = signed(((RAMP * 0.1 - 49.5) / 99 + 0.5).clip(0, 1))
+    np.testing.assert_allclose(image(path, window=(50, 100)), expected, atol=1e-6)
+
+
+def test_a_rescale_that_changes_nothing_makes_no_picture_a_measurement(tmp_path):
+    pixels = (RAMP // 8 + 50).astype(np.uint8)
+    path = dicom(tmp_path / "sc.dcm", pixels, RescaleSlope=1, RescaleIntercept=0)
+    np.testing.assert_allclose(image(path), signed(pixels / 255), atol=1e-6)
+    assert STRETCHED not in read_image(path).notes
+
+
 def test_tables_of_bytes_in_words(tmp_path):
     """Written as OW: entries of 8 bits two to a word, and entries of 16 bits."""
     for bits, dtype, white in ((8, np.uint8, 255), (16, "<u2", 65535)):
@@ -234,6 +278,21 @@ def test_floating_point_pixels(tmp_path):
 
 
 # Colour
+
+
+@pytest.mark.parametrize("kind", ["Float", "DoubleFloat"])
+def test_floating_point_padding(tmp_path, kind):
+    pixels = (RAMP / 1008).astype(np.float32 if kind == "Float" else np.float64)
+    pixels[0], pixels[1] = -1e10, -2e10
+    path = dicom(tmp_path / "map.dcm", RAMP, BitsAllocated=pixels.itemsize * 8)
+    header = dcmread(path)
+    del header.PixelData, header.BitsStored, header.HighBit, header.PixelRepresentation
+    setattr(header, f"{kind}PixelData", pixels.tobytes())
+    setattr(header, f"{kind}PixelPaddingValue", -1e10)
+    setattr(header, f"{kind}PixelPaddingRangeLimit", -3e10)
+    header.save_as(path)
+    expected = ((RAMP - 256.0) / (1008 - 256)).clip(0, 1)
+    np.testing.assert_allclose(image(path), signed(expected), atol=1e-6)
 
 
 def test_colour(tmp_path):
@@ -303,6 +362,19 @@ def test_a_palette_that_says_16_bits_and_holds_8(tmp_path):
     )
     expected = signed(entries / 255).reshape(3, 8, 8)
     np.testing.assert_allclose(read_image(path).image, expected, atol=1e-6)
+
+
+def test_a_palette_of_16_bits_with_a_dark_colour(tmp_path):
+    """Blue ends at 200 of 65535: the depth is that of all three."""
+    bright, dark = np.linspace(0, 65535, 64), np.linspace(0, 200, 64)
+    tables: dict[str, object] = {}
+    for colour, entries in (("Red", bright), ("Green", bright), ("Blue", dark)):
+        tables[f"{colour}PaletteColorLookupTableDescriptor"] = [64, 0, 16]
+        tables[f"{colour}PaletteColorLookupTableData"] = entries.astype("<u2").tobytes()
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    path = dicom(tmp_path / "p.dcm", pixels, PhotometricInterpretation="PALETTE COLOR", **tables)
+    corner = (read_image(path).image[:, 7, 7] + 1) / 2
+    torch.testing.assert_close(corner, torch.tensor([1, 1, 200 / 65535]), atol=1e-5, rtol=0)
 
 
 def test_a_segmented_palette(tmp_path):
@@ -469,6 +541,27 @@ def test_functional_groups(tmp_path):
         inputs.images[1, 0], signed(((RAMP / 2 - 251.75) / 504 + 0.5).clip(0, 1)), atol=1e-6
     )
     assert inputs.spacings == [(2.0, 2.0), (0.5, 0.5)]
+
+
+def windowed(**elements):
+    return item(FrameVOILUTSequence=Sequence([item(**elements)]))
+
+
+def test_what_a_frame_says_goes_before_what_all_share(tmp_path):
+    """A window of no width is none; a table at the top is not asked where a frame has a window."""
+    per_frame = [windowed(WindowCenter=0, WindowWidth=0), windowed(**WINDOW)]
+    path = enhanced(tmp_path / "mr.dcm", np.stack([RAMP, RAMP]), per_frame, windowed(**WINDOW))
+    for table in (None, lut(0, [0, 65535])):
+        if table is not None:
+            header = dcmread(path)
+            header.VOILUTSequence = Sequence([table])
+            header.save_as(path)
+        for frame in (1, 2):
+            np.testing.assert_allclose(image(path, frame=frame), signed(RAMP / 1008), atol=1e-6)
+    header = dcmread(path)
+    del header.PerFrameFunctionalGroupsSequence, header.SharedFunctionalGroupsSequence
+    header.save_as(path)
+    assert image(path, frame=1)[0].tolist() == [-1, *[1] * 7], "the table at the top is left"
 
 
 def test_frames_come_in_the_order_in_which_they_lie(tmp_path):

@@ -17,8 +17,8 @@ ROOT = Path(pydicom.data.__file__).parent
 FILES = sorted(
     file for file in ROOT.rglob("*") if file.is_file() and file.suffix in (".dcm", "") and file.name
 )
-READ = 99
-"""So many that came with pydicom 3.0 can be read, where all decoders are there."""
+READ = 102
+"""So many that came with pydicom 3.0 can be read, where all decoders are there (99 without)."""
 MR = ("RLE", "bigendian", "expb", "implicit", "jp2klossless", "jpeg_ls_lossless", "padded")
 
 
@@ -46,7 +46,7 @@ def as_pydicom_shows(path):
 
 
 def test_all_are_read_or_refused_in_one_sentence():
-    read, refused, missing = 0, 0, 0
+    read, missing = 0, 0
     with decoding():
         for path in FILES:
             try:
@@ -54,7 +54,6 @@ def test_all_are_read_or_refused_in_one_sentence():
             except MedxganError as error:
                 assert str(error).startswith(str(path))
                 assert "\n" not in str(error)
-                refused += 1
                 missing += isinstance(error, MissingPackageError)
                 continue
             read += 1
@@ -63,7 +62,6 @@ def test_all_are_read_or_refused_in_one_sentence():
                 assert frame.pixels.dtype == np.float32
                 assert 0 <= frame.pixels.min() <= frame.pixels.max() <= 1
     assert read + missing >= READ
-    assert read + refused == len(FILES)
 
 
 def test_grey_images_with_a_window_as_pydicom_shows_them():

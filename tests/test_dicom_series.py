@@ -429,7 +429,13 @@ def test_choices_that_no_file_leaves_are_refused(tmp_path, phantom_archive):
         read_inputs([tmp_path / "d" / "a.dcm"], size=8, channels=1, presentation=axis)
 
 
-def test_a_slice_of_a_single_image(tmp_path):
-    path = dicom(tmp_path / "a.dcm", **WINDOW)
-    with pytest.raises(DataError, match="it has 1 frames, counted from 1, got number 2"):
-        read_inputs([path], size=8, channels=1, presentation=Presentation(slice=2))
+def test_single_images_stay_where_a_slice_is_wanted(tmp_path):
+    """Files of a series that are named one by one are images, and no slices."""
+    paths = [dicom(tmp_path / f"{n}.dcm", level(n), **placed(n), **WINDOW) for n in range(3)]
+    third = Presentation(slice=3)
+    assert read_inputs(paths, size=8, channels=1, presentation=third).names == ["0", "1", "2"]
+    run = dicom(tmp_path / "run.dcm", np.stack([level(n) for n in range(3)]), **WINDOW)
+    names = read_inputs([paths[0], run], size=8, channels=1, presentation=third).names
+    assert names == ["0", "run-frame-03"]
+    with pytest.raises(DataError, match="it has 3 frames, counted from 1, got number 4"):
+        read_inputs([run], size=8, channels=1, presentation=Presentation(slice=4))

@@ -88,6 +88,26 @@ def test_frames_tables_overlays_and_colour(medxgan, tmp_path):
     assert "windows" not in found
 
 
+def test_a_broken_table(medxgan, tmp_path):
+    """What is wrong, beside all else that the file says; `explain` can be told a window."""
+    path = dicom(tmp_path / "cr.dcm", VOILUTSequence=Sequence([lut(0, [1, 2], count=256)]))
+    outcome = medxgan("inspect", path)
+    found = facts_of(outcome)
+    assert found["size"] == "8 x 8 pixels"
+    assert found["values"] == "0 to 1008"
+    assert found["windows"] == "a lookup table (VOI LUT), which is broken"
+    assert found["note"].startswith(
+        "its VOI LUT is broken: it must hold 256 entries, got 2; it can"
+    )
+    assert f"explain BUNDLE {path} --window CENTRE,WIDTH --out FOLDER" in outcome.out
+    broken = Sequence([lut(0, [1, 2], count=256)])
+    outcome = medxgan("inspect", dicom(path, ModalityLUTSequence=broken, VOILUTSequence=broken))
+    assert outcome.code == 2
+    assert outcome.err.strip().endswith(
+        "its modality LUT is broken: it must hold 256 entries, got 2"
+    )
+
+
 def test_a_volume(medxgan, tmp_path):
     voxels = np.arange(10 * 12 * 14, dtype=np.int16).reshape(10, 12, 14)
     path = nifti(tmp_path / "brain.nii.gz", voxels, np.diag([-1.0, 2.0, 3.0, 1.0]))

@@ -106,6 +106,14 @@ def test_micrometres(tmp_path):
     assert read_image(path).spacing == pytest.approx((0.005, 0.005))
 
 
+def test_units_that_nifti_does_not_know(tmp_path):
+    path = nifti(tmp_path / "v.nii", VOXELS, xyzt_units=5 + 8)
+    sentence = "its unit of length has the code 5, where NIfTI knows 0 to 3; correct xyzt_units"
+    assert sentence in refused(path)
+    nifti(path, VOXELS, xyzt_units=3 + 56)
+    assert read_header(path).spacing == pytest.approx((1e-3, 1e-3, 1e-3)), "time is not asked"
+
+
 def test_scaled_voxels(tmp_path):
     image = nibabel.Nifti1Image(VOXELS, np.eye(4))
     image.header.set_slope_inter(0.5, -100)
@@ -217,8 +225,14 @@ def test_a_header_without_orientation_is_told(tmp_path):
     image = nibabel.Nifti1Image(VOXELS, None)
     nibabel.save(image, tmp_path / "v.nii")
     assert not read_header(tmp_path / "v.nii").oriented
-    told = "image taken as it is stored, for its header does not say how the patient lies"
-    assert told in read_image(tmp_path / "v.nii").notes
+    sample = read_image(tmp_path / "v.nii")
+    told = (
+        "image taken as LAS, for its header does not say how the patient lies: left and right may"
+    )
+    assert any(note.startswith(told) for note in sample.notes)
+    las = nibabel.Nifti1Image(VOXELS, np.diag([-1, 1, 1, 1]))
+    nibabel.save(las, tmp_path / "las.nii")
+    torch.testing.assert_close(sample.image, read_image(tmp_path / "las.nii").image)
 
 
 def test_absurd_values_are_shown(tmp_path):

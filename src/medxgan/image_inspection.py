@@ -8,10 +8,10 @@ import numpy as np
 
 from medxgan.data import read_image
 from medxgan.data.dicom_pixels import Lut, Rescale, value_span
-from medxgan.data.faults import printable
+from medxgan.data.faults import about, printable, reading
 from medxgan.data.formats import Kind
 from medxgan.data.pictures import decoding
-from medxgan.data.presentation import AS_STORED, AXES
+from medxgan.data.presentation import AS_STORED, AXES, Presentation, Window
 from medxgan.model_inspection import Facts, Finding, channel_words
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from medxgan.data.dicom import DicomImage
     from medxgan.data.dicom_header import Frames
 
+DICOM = "a DICOM image"
+ANY_WINDOW = Presentation(window=Window(0.0, 1.0))
 GREY = {"MONOCHROME1": "grey, 0 is white", "MONOCHROME2": "grey, 0 is black"}
 PHOTOMETRIC_WORDS = {
     **GREY,
@@ -95,7 +97,13 @@ def dicom_finding(path: Path, *, identifiers: bool) -> Finding:
 
     with decoding():
         image = DicomImage(path)
-        first = next(image.decoded())
+        with reading(path, DICOM), about(path):
+            fault = _contrast_fault(image)
+        if fault is None:
+            changes = next(image.decoded()).changes
+        else:
+            next(DicomImage(path, ANY_WINDOW).decoded())
+            changes = (f"{fault}; it can be shown in a window alone",)
         frames = image.frames
         header = image.header
         facts = {
@@ -105,15 +113,15 @@ def dicom_finding(path: Path, *, identifiers: bool) -> Finding:
             "depth": _depth(header),
             "pixels": PHOTOMETRIC_WORDS.get(image.photometric, f"colour ({image.photometric})"),
             "compression": image.compression,
-            **_grey_facts(image),
+            **_grey_facts(image, fault),
             "spacing": _spacing(frames),
             **_plane_facts(frames),
             "burnt-in text": printable(str(header.get("BurnedInAnnotation") or "not said").lower()),
             **_overlay_facts(header),
             **_identifier_facts(header, identifiers),
         }
-    kind = "a DICOM image" if len(image) == 1 else f"a DICOM file of {len(image)} frames"
-    return Finding(kind, facts | note_facts(first.changes), _use(path))
+    kind = DICOM if len(image) == 1 else f"a DICOM file of {len(image)} frames"
+    return Finding(kind, facts | note_facts(changes), _use(path, must_window=fault is not None))
 
 
 def nifti_finding(path: Path) -> Finding:
@@ -135,7 +143,7 @@ def nifti_finding(path: Path) -> Finding:
         "spacing": " x ".join(f"{step:.4g}" for step in found.spacing) + " mm",
         "orientation": f"stored as {found.stored_axes}"
         if found.oriented
-        else "not said; taken as stored",
+        else "not said; taken as LAS, so that left and right may be swapped",
         **({"tilt": f"{found.tilt:.1f} degrees at most"} if found.tilt > TILTED else {}),
         "type": found.dtype,
         "values": f"{float(voxels.min()):g} to {float(voxels.max()):g}; "
@@ -157,8 +165,9 @@ def note_facts(notes: tuple[str, ...]) -> Facts:
     return {"note" if not place else f"note {place + 1}": note for place, note in enumerate(notes)}
 
 
-def _use(path: Path) -> str:
-    return f"explain BUNDLE {path} --out FOLDER"
+def _use(path: Path, *, must_window: bool = False) -> str:
+    window = " --window CENTRE,WIDTH" if must_window else ""
+    return f"explain BUNDLE {path}{window} --out FOLDER"
 
 
 def _depth(header: "FileDataset") -> str:
@@ -168,7 +177,21 @@ def _depth(header: "FileDataset") -> str:
     return f"{header.BitsStored} of {header.BitsAllocated} bits{sign}"
 
 
-def _grey_facts(image: "DicomImage") -> Facts:
+def _contrast_fault(image: "DicomImage") -> str | None:
+    """What is wrong with the table that decides the contrast of the first frame, if anything."""
+    from medxgan.data.dicom_tables import BrokenTableError
+
+    if image.photometric not in GREY:
+        return None
+    image.frames.modality(0)  # whose faults no window mends
+    try:
+        image.frames.contrast(0)
+    except BrokenTableError as fault:
+        return str(fault)
+    return None
+
+
+def _grey_facts(image: "DicomImage", fault: str | None) -> Facts:
     """What decides the contrast of grey images; nothing of colour."""
     if image.photometric not in GREY:
         return {}
@@ -183,19 +206,22 @@ def _grey_facts(image: "DicomImage") -> Facts:
             values += "; by a lookup table (modality LUT)"
     return {
         "values": values,
-        "windows": _windows(frames),
+        "windows": _windows(frames)
+        if fault is None
+        else "a lookup table (VOI LUT), which is broken",
         **({"padding": f"stored {padding.low} to {padding.high}"} if padding else {}),
     }
 
 
 def _windows(frames: "Frames") -> str:
     """The first is the one that is used."""
+    contrast = frames.contrast(0)
     windows = [
         f"{window}" + ("" if function == "LINEAR" else f" ({function})")
-        for window, function in frames.windows(0)
+        for window, function in contrast.windows
     ]
     more = len(windows) - MOST_WINDOWS
-    tables = ["a lookup table (VOI LUT), which is used"] if frames.voi_lut(0) else []
+    tables = ["a lookup table (VOI LUT), which is used"] if contrast.lut else []
     told = tables + windows[:MOST_WINDOWS] + ([f"{more} more"] if more > 0 else [])
     return "; ".join(told) or "none; --window CENTRE,WIDTH gives one"
 

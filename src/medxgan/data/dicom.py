@@ -1,6 +1,7 @@
 """DICOM images to pixels as a radiologist sees them."""
 
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from medxgan.data.dicom_pixels import (
     value_span,
 )
 from medxgan.data.dicom_syntax import decode_frame, find_decoder, transfer_syntax
-from medxgan.data.dicom_tables import read_palette
+from medxgan.data.dicom_tables import BrokenTableError, read_palette
 from medxgan.data.faults import about, printable, reading
 from medxgan.data.geometry import square_pixels
 from medxgan.data.presentation import AS_STORED, Presentation, check_number
@@ -85,13 +86,17 @@ class DicomImage:
         with reading(self.path, KIND), about(self.path):
             for number in numbers or ():
                 check_number(number, len(self), "frames")
-            order = frame_order(self.frames)
+            order = self._order
         digits = max(2, len(str(len(self))))
         for index in order:
             number = index + 1
             if numbers is None or number in numbers:
                 part = f"frame-{number:0{digits}d}" if len(self) > 1 else ""
                 yield self._decoded(index)._replace(number=number, part=part)
+
+    @cached_property
+    def _order(self) -> list[int]:
+        return frame_order(self.frames)
 
     def _decoded(self, index: int) -> Decoded:
         with reading(self.path, KIND), about(self.path):
@@ -114,9 +119,10 @@ class DicomImage:
 
     def _shown(self, stored: NDArray[Any], index: int) -> tuple[Shown, tuple[str, ...]]:
         if self.photometric in GREY:
+            modality = self.frames.modality(index)
             voi, changes = self._voi(index)
             scale = GreyScale(
-                self.frames.modality(index),
+                modality,
                 voi,
                 inverted=self.photometric == "MONOCHROME1",
                 padding=self.frames.padding(),
@@ -132,12 +138,11 @@ class DicomImage:
         if self.window is not None:
             return FileWindow(self.window), (f"windowed to {self.window}",)
         try:
-            lut = self.frames.voi_lut(index)
-        except DataError as fault:
-            raise DataError(f"{fault}; give a window by --window CENTRE,WIDTH") from fault
+            lut, windows = self.frames.contrast(index)
+        except BrokenTableError as fault:
+            raise BrokenTableError(f"{fault}; give a window by --window CENTRE,WIDTH") from fault
         if lut is not None:
             return lut, ("shown by the lookup table (VOI LUT) of its file",)
-        windows = self.frames.windows(index)
         if windows:
             which = f"the first of {len(windows)} windows" if len(windows) > 1 else "the window"
             return windows[0], (f"shown in {which} of its file",)

@@ -1,7 +1,8 @@
 """What the header of a DICOM file says of its frames: windows, tables, spacing, place, patient.
 
 Enhanced multi-frame objects keep these in functional groups (PS3.3 C.7.6.16), of one frame or of
-all; others keep them at the top. `Frames` looks in this order: the frame's, the shared, the top.
+all; others keep them at the top. `Frames` looks in this order, and takes the first place that says
+what can be used: the frame's, the shared, the top.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ParametricMapStorage, SecondaryCaptureImageStorage
 
 from medxgan.data.dicom_pixels import FileWindow, Lut, Padding, Rescale
-from medxgan.data.dicom_tables import numbers, read_lut, signed_as_its_input
+from medxgan.data.dicom_tables import numbers, read_lut, with_sign
 from medxgan.data.faults import printable
 from medxgan.data.presentation import Spacing, Window
 from medxgan.errors import DataError
@@ -35,6 +36,13 @@ class Place(NamedTuple):
     column: NDArray[np.float64]
 
 
+class Contrast(NamedTuple):
+    """A VOI LUT, which goes before the windows beside it; those have a width above 0."""
+
+    lut: Lut | None
+    windows: list[FileWindow]
+
+
 class Frames:
     """The header of one file, asked frame by frame (0, 1, ...)."""
 
@@ -53,60 +61,48 @@ class Frames:
                 yield from items[row].get(keyword) or ()
         yield self.header
 
-    def windows(self, frame: int) -> list[FileWindow]:
-        """The windows that can be used; a width must be above 0."""
-        for group in self.groups(frame, "FrameVOILUTSequence"):
-            centres, widths = numbers(group, "WindowCenter"), numbers(group, "WindowWidth")
-            if centres and widths:
-                function = str(group.get("VOILUTFunction") or "LINEAR").upper()
-                function = function if function in FUNCTIONS else "LINEAR"
-                return [
-                    FileWindow(Window(centre, width), function)
-                    for centre, width in zip(centres, widths, strict=False)
-                    if isfinite(centre) and isfinite(width) and width > 0
-                ]
-        return []
-
-    def voi_lut(self, frame: int) -> Lut | None:
-        """The first VOI LUT.
+    def contrast(self, frame: int) -> Contrast:
+        """The VOI LUT and the windows of the most specific place where one can be used.
 
         Raises:
-            DataError: it is broken.
+            BrokenTableError: the table is broken.
         """
         for group in self.groups(frame, "FrameVOILUTSequence"):
-            for item in group.get("VOILUTSequence") or ():
-                return signed_as_its_input(read_lut(item, "VOI LUT"), self.modality(frame))
-        return None
+            found = Contrast(self._voi_lut(group, frame), _windows(group))
+            if found.lut is not None or found.windows:
+                return found
+        return Contrast(None, [])
 
     def modality(self, frame: int) -> Lut | Rescale | None:
-        """From stored values to those of the modality.
+        """From stored values to those of the modality; None where they are the same.
 
         Raises:
-            DataError: the table is broken, or the rescale values are no numbers.
+            BrokenTableError: the table is broken.
+            DataError: the rescale values are no numbers.
         """
         for item in self.header.get("ModalityLUTSequence") or ():
-            return read_lut(item, "modality LUT")
+            lut = read_lut(item, "modality LUT")
+            return with_sign(lut) if self._signed else lut
         for group in self.groups(frame, "PixelValueTransformationSequence"):
             slope, intercept = numbers(group, "RescaleSlope"), numbers(group, "RescaleIntercept")
             if slope or intercept:
-                rescale = Rescale((slope or [1.0])[0], (intercept or [0.0])[0])
-                if not all(map(isfinite, rescale)):
-                    raise DataError(
-                        f"its rescale slope and intercept are {rescale.slope} and "
-                        f"{rescale.intercept}; correct them"
-                    )
-                return rescale
-        return None
+                return _rescale((slope or [1.0])[0], (intercept or [0.0])[0])
+        dose = numbers(self.header, "DoseGridScaling")
+        return _rescale(dose[0], 0.0) if dose else None
 
     def padding(self) -> Padding | None:
         """The stored values that only fill up; signed as the pixels are."""
+        for kind in ("Float", "DoubleFloat"):
+            value = numbers(self.header, f"{kind}PixelPaddingValue")
+            limit = numbers(self.header, f"{kind}PixelPaddingRangeLimit") or value
+            if value and isfinite(value[0]) and isfinite(limit[0]):
+                return Padding(min(value[0], limit[0]), max(value[0], limit[0]))
         value = numbers(self.header, "PixelPaddingValue")
         if not value or not isfinite(value[0]):
             return None
         limit = numbers(self.header, "PixelPaddingRangeLimit") or value
-        signed = self.header.get("PixelRepresentation") == 1
         depth = int(self.header.get("BitsAllocated") or 16)
-        ends = [_wrap(int(end), depth, signed) for end in (value[0], limit[0])]
+        ends = [_wrap(int(end), depth, self._signed) for end in (value[0], limit[0])]
         return Padding(min(ends), max(ends))
 
     def spacing(self, frame: int) -> Spacing | None:
@@ -140,6 +136,28 @@ class Frames:
         if position is None or directions is None:
             return None
         return Place(position, directions[:3], directions[3:])
+
+    @property
+    def _signed(self) -> bool:
+        return bool(self.header.get("PixelRepresentation") == 1)
+
+    def _voi_lut(self, group: Dataset, frame: int) -> Lut | None:
+        """The first table of a group; signed as the values are that it takes."""
+        for item in group.get("VOILUTSequence") or ():
+            lut = read_lut(item, "VOI LUT")
+            return with_sign(lut) if self._least_value(self.modality(frame)) < 0 else lut
+        return None
+
+    def _least_value(self, modality: Lut | Rescale | None) -> float:
+        """The least that a VOI LUT can be asked for."""
+        if isinstance(modality, Lut):
+            return 0.0
+        bits = int(self.header.get("BitsStored") or 16)
+        stored = (
+            (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if self._signed else (0.0, 2.0**bits - 1)
+        )
+        slope, intercept = modality or Rescale(1.0, 0.0)
+        return min(value * slope + intercept for value in stored)
 
     def _patient_spacing(self, frame: int) -> Spacing | None:
         found = (_pair(group, "PixelSpacing") for group in self.groups(frame, MEASURES))
@@ -202,6 +220,31 @@ def object_kind(header: Dataset) -> str:
     """
     kind = header.get("SOPClassUID")
     return printable(str(getattr(kind, "name", kind))) if kind else "not stated"
+
+
+def _windows(group: Dataset) -> list[FileWindow]:
+    """The windows of a group that can be used; a width must be above 0."""
+    centres, widths = numbers(group, "WindowCenter"), numbers(group, "WindowWidth")
+    function = str(group.get("VOILUTFunction") or "LINEAR").upper()
+    function = function if function in FUNCTIONS else "LINEAR"
+    return [
+        FileWindow(Window(centre, width), function)
+        for centre, width in zip(centres, widths, strict=False)
+        if isfinite(centre) and isfinite(width) and width > 0
+    ]
+
+
+def _rescale(slope: float, intercept: float) -> Rescale | None:
+    """None where it changes nothing.
+
+    Raises:
+        DataError: they are no numbers.
+    """
+    if not (isfinite(slope) and isfinite(intercept)):
+        raise DataError(
+            f"its rescale slope and intercept are {slope} and {intercept}; correct them"
+        )
+    return None if (slope, intercept) == (1, 0) else Rescale(slope, intercept)
 
 
 def _whole(header: Dataset, keyword: str) -> int:

@@ -55,8 +55,8 @@ class Span(NamedTuple):
 class Padding(NamedTuple):
     """The stored values, both ends included, that are no part of the image."""
 
-    low: int
-    high: int
+    low: float
+    high: float
 
 
 class GreyScale(NamedTuple):

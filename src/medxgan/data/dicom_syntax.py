@@ -63,8 +63,9 @@ def decode_frame(decoder: Decoder, opened: FileDataset, index: int) -> NDArray[A
         Exception: whatever pydicom raises on damaged files.
     """
     above = _bits_above(opened)
+    options: Any = {"correct_unused_bits": above is None}
     try:
-        pixels, _ = decoder.as_array(opened, index=index, correct_unused_bits=above is None)
+        pixels, _ = decoder.as_array(opened, index=index, **options)
     except RuntimeError as fault:
         reasons = [line.strip() for line in str(fault).splitlines()]
         reason = printable(reasons[min(1, len(reasons) - 1)])
@@ -75,10 +76,7 @@ def decode_frame(decoder: Decoder, opened: FileDataset, index: int) -> NDArray[A
     if above is None:
         return pixels
     aligned = np.left_shift(pixels, above)
-    shown: NDArray[Any] = np.right_shift(
-        aligned, int(opened.BitsAllocated) - int(opened.BitsStored)
-    )
-    return shown
+    return np.asarray(np.right_shift(aligned, opened.BitsAllocated - opened.BitsStored))
 
 
 def _bits_above(opened: FileDataset) -> int | None:

@@ -7,8 +7,13 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
-from medxgan.data.dicom_pixels import Lut, Rescale
+from medxgan.data.dicom_pixels import Lut
 from medxgan.errors import DataError
+
+
+class BrokenTableError(DataError):
+    """A lookup table that does not hold what it says."""
+
 
 LUT_BITS = range(8, 17)
 PALETTE_BITS = (8, 16)
@@ -32,11 +37,13 @@ def read_lut(item: Dataset, noun: str) -> Lut:
     """The table of an item of a LUT sequence (PS3.3 C.11.1.1 and C.11.2.1.1).
 
     Raises:
-        DataError: it does not hold what its descriptor says; ``noun`` says which table it is.
+        BrokenTableError: it does not hold what its descriptor says; ``noun`` says which it is.
     """
     count, first, bits = _described(item, "LUTDescriptor", noun)
     if bits not in LUT_BITS:
-        raise DataError(f"its {noun} is broken: its entries must have 8 to 16 bits, got {bits}")
+        raise BrokenTableError(
+            f"its {noun} is broken: its entries must have 8 to 16 bits, got {bits}"
+        )
     return _checked(Lut(first, _entries(item, "LUTData", count, bits), bits), count, noun)
 
 
@@ -47,6 +54,9 @@ def read_palette(header: Dataset) -> tuple[Lut, Lut, Lut]:
         DataError: one is missing or broken.
     """
     red, green, blue = (_read_colour(header, colour) for colour in COLOURS)
+    if max(lut.entries.max() for lut in (red, green, blue)) < 2 ** PALETTE_BITS[0]:
+        # some writers say 16 bits and store 8
+        red, green, blue = (lut._replace(bits=PALETTE_BITS[0]) for lut in (red, green, blue))
     return red, green, blue
 
 
@@ -58,9 +68,7 @@ def _read_colour(header: Dataset, colour: str) -> Lut:
     content = f"{colour}PaletteColorLookupTableData"
     if content not in header and f"Segmented{content}" in header:
         return Lut(first, _segmented(header, count, first, bits)[COLOURS.index(colour)], bits)
-    lut = _checked(Lut(first, _entries(header, content, count, bits), bits), count, noun)
-    # Some writers say 16 bits and store 8.
-    return lut._replace(bits=8) if lut.entries.max() < 2**8 else lut
+    return _checked(Lut(first, _entries(header, content, count, bits), bits), count, noun)
 
 
 def _segmented(header: Dataset, count: int, first: int, bits: int) -> NDArray[Any]:
@@ -75,17 +83,20 @@ def _segmented(header: Dataset, count: int, first: int, bits: int) -> NDArray[An
     return np.moveaxis(apply_color_lut(inputs, header), -1, 0)[: len(COLOURS)]
 
 
-def signed_as_its_input(lut: Lut, modality: Lut | Rescale | None) -> Lut:
-    """A first input written without a sign although the rescaled values have one."""
-    negative = isinstance(modality, Rescale) and modality.intercept < 0
-    return lut._replace(first=lut.first - 2**16) if negative and lut.first >= 2**15 else lut
+def with_sign(lut: Lut) -> Lut:
+    """A table for values that may be below 0, whose first input may be written without a sign.
+
+    >>> with_sign(Lut(2**16 - 1024, np.array([0, 255]), 8)).first
+    -1024
+    """
+    return lut._replace(first=lut.first - 2**16) if lut.first >= 2**15 else lut
 
 
 def _described(item: Dataset, descriptor: str, noun: str) -> tuple[int, int, int]:
     """How many entries a table has, the input of the first, and their depth in bits."""
     described = [int(entry) for entry in numbers(item, descriptor)]
     if len(described) != 3:
-        raise DataError(
+        raise BrokenTableError(
             f"its {noun} is broken: {descriptor} must hold 3 numbers, got {len(described)}"
         )
     count, first, bits = described
@@ -94,7 +105,7 @@ def _described(item: Dataset, descriptor: str, noun: str) -> tuple[int, int, int
 
 def _checked(lut: Lut, count: int, noun: str) -> Lut:
     if len(lut.entries) < count:
-        raise DataError(
+        raise BrokenTableError(
             f"its {noun} is broken: it must hold {count} entries, got {len(lut.entries)}"
         )
     return lut._replace(entries=lut.entries[:count])

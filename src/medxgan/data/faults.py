@@ -80,7 +80,7 @@ def about(subject: Path | str) -> Iterator[None]:
     try:
         yield
     except DataError as fault:
-        raise DataError(f"{subject}: {fault}") from fault
+        raise type(fault)(f"{subject}: {fault}") from fault
 
 
 def check_shape_request(size: int | None, channels: int | None) -> None:

@@ -153,8 +153,9 @@ def square_pixels(
             f"{new_height} x {new_width} pixels; correct its pixel spacing"
         )
     squared = stretch_to(image[None], new_height, new_width)[0]
-    side = None if spacing is None else (min(spacing), min(spacing))
-    return Squared(squared, side, ("resampled to square pixels",))
+    if spacing is not None:
+        spacing = spacing[0] * height / new_height, spacing[1] * width / new_width
+    return Squared(squared, spacing, ("resampled to square pixels",))
 
 
 def square_pixel_shape(height: int, width: int, aspect: float) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medxgan.data.dataset import Dataset, SplitName
 from medxgan.data.formats import kind_of
-from medxgan.data.images import check_shown, decode_images, to_sample
+from medxgan.data.images import check_shown, count_images, decode_images, to_sample
 from medxgan.data.intensity import Limits
 from medxgan.data.opening import is_dataset, open_dataset
 from medxgan.data.origin import Origin
@@ -179,7 +179,8 @@ def _read_file(
 ) -> tuple[list[Sample], list[Origin], tuple[str, ...]]:
     """The images of one file that show something, which they are, and notes on all of them."""
     kind, number = kind_of(path), presentation.number
-    numbers = None if number is None or kind == "picture" else {number}
+    single = kind == "picture" or (kind == "dicom" and count_images(path) == 1)
+    numbers = None if number is None or single else {number}
     with decoding():
         samples, origins, empty = [], [], []
         for one in decode_images(path, presentation, numbers):

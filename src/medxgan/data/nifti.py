@@ -59,7 +59,10 @@ def decode_volume(
         low, high, change = _window(voxels, presentation.shown_window)
     changes: tuple[str, ...] = (change,)
     if not found.oriented:
-        changes += ("taken as it is stored, for its header does not say how the patient lies",)
+        changes += (
+            "taken as LAS, for its header does not say how the patient lies: left and right may be "
+            "swapped",
+        )
     if found.volumes > 1 and presentation.volume is None:
         changes += (f"taken from the first of {found.volumes} volumes",)
     spacing = slice_spacing(found.spacing, axis)

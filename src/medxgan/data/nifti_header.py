@@ -20,7 +20,10 @@ MOST_VOXELS = 2**29
 """Of one volume; 2 GB as they are held."""
 MOST_DEFLATION = 1032
 """No gzip file holds more than so many times its own size."""
-MILLIMETRES = {"mm": 1.0, "meter": 1e3, "micron": 1e-3, "unknown": 1.0}
+MILLIMETRES = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
+"""Of a unit of length by NIfTI's code: unknown, metre, millimetre, micrometre."""
+LENGTH_CODES = 8
+"""Codes of units of length are below; those of time are multiples of it."""
 SPATIAL = 3
 SAME_PLACE = 0.1
 """Of a voxel: so far a mask may lie from its image, for the rounding of affines."""
@@ -150,7 +153,7 @@ def describe(image: Any, path: Path) -> Volume:
             f"its voxels are of the type '{dtype}', no plain numbers; convert them to grey values"
         )
     _check_size(shape, dtype.itemsize, path)
-    unit = MILLIMETRES[image.header.get_xyzt_units()[0]]
+    unit = _unit(int(image.header["xyzt_units"]))
     spacing = voxel_sizes(image.affine) * unit
     if not image.header["sform_code"] > 0:
         spacing = np.where(_stored_steps(image) > 0, spacing, 0)
@@ -178,6 +181,17 @@ def describe(image: Any, path: Path) -> Volume:
         tilt=float(np.degrees(obliquity(image.affine)).max()),
         dtype=str(dtype.name),
     )
+
+
+def _unit(code: int) -> float:
+    """Millimetres of the unit of length; ``code`` is xyzt_units."""
+    unit = MILLIMETRES.get(code % LENGTH_CODES)
+    if unit is None:
+        raise DataError(
+            f"its unit of length has the code {code % LENGTH_CODES}, where NIfTI knows 0 to 3; "
+            f"correct xyzt_units in its header, which is {code}"
+        )
+    return unit
 
 
 def _stored_steps(image: Any) -> NDArray[np.float64]:

@@ -26,6 +26,8 @@ CONTENT_LABEL = "NOT FOR CLINICAL"
 LONG_STRING, SHORT_TEXT, LONG_TEXT = 63, 1023, 10239
 """Most characters of DICOM's LO, ST and LT, less one: some readers count the padding."""
 WORKSTATION = "WSD"
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+"""Each says by itself whether pixels are squares."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,15 @@ class DerivedMap:
 
 @dataclass(frozen=True)
 class Identifiers:
-    """What tells a new object from others; its own identifier is made when it is."""
+    """What tells a new object from others; its own identifier is made when it is.
+
+    ``frame_of_reference_uid`` is for objects that need one, where their source has none.
+    """
 
     series_uid: str
     series_number: int
     instance_number: int
+    frame_of_reference_uid: str
 
 
 def load_highdicom() -> Any:
@@ -123,7 +129,7 @@ def parametric_map(made: DerivedMap, source: SourceFrame, ids: Identifiers) -> D
     )
     features = source.header.get("RecognizableVisualFeatures") == "YES"
     written: Dataset = highdicom.pm.ParametricMap(
-        [source.stand_in()],
+        [source.stand_in(ids.frame_of_reference_uid)],
         made.values,
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[window],
@@ -131,12 +137,13 @@ def parametric_map(made: DerivedMap, source: SourceFrame, ids: Identifiers) -> D
         content_label=CONTENT_LABEL,
         content_description=_description(made),
         derivation=_derivation(made),
+        image_flavor="VOLUME" if source.placed else "STATIC",
         **_equipment(made, ids),
     )
     if not source.placed:
         _take_out_place(written, source)
-    if "PixelAspectRatio" in source.plane:
-        written.PixelAspectRatio = source.plane.PixelAspectRatio
+    if "PixelSpacing" not in source.plane and source.aspect_ratio:
+        written.PixelAspectRatio = source.aspect_ratio
     (shared,) = written.SharedFunctionalGroupsSequence
     for measures in shared.get("PixelMeasuresSequence") or ():
         measures.pop("SpacingBetweenSlices", None)  # highdicom's guess: there is one slice
@@ -182,8 +189,10 @@ def secondary_capture(made: DerivedMap, source: SourceFrame, ids: Identifiers) -
     )
     written.PatientOrientation = _patient_orientation(source)
     written.ConversionType = WORKSTATION
-    written.BurnedInAnnotation = "YES"
+    written.BurnedInAnnotation = "NO"  # the legend tells neither patient nor date (C.7.6.1)
     written.update(source.plane)
+    if source.aspect_ratio and not any(keyword in source.plane for keyword in SPACINGS):
+        written.PixelAspectRatio = source.aspect_ratio
     return written
 
 

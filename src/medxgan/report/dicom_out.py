@@ -14,7 +14,6 @@ from torch import Tensor
 
 from medxgan.atomic import atomic_file
 from medxgan.data.geometry import unfit
-from medxgan.data.images import read_image
 from medxgan.data.pictures import decoding
 from medxgan.errors import ConfigError, DataError, nearest
 from medxgan.report.dicom_objects import (
@@ -25,7 +24,8 @@ from medxgan.report.dicom_objects import (
     load_highdicom,
     make_object,
 )
-from medxgan.report.dicom_source import SourceFrame, read_source
+from medxgan.report.dicom_run import RunState
+from medxgan.report.dicom_source import SourceFile, SourceFrame
 from medxgan.report.figures import BRIGHTNESS, EVIDENCE, difference_map, evidence_map
 from medxgan.report.map_units import DIFFERENCE, map_label, map_note, map_unit
 from medxgan.report.saving import unique_folder_names
@@ -48,11 +48,13 @@ class Provenance:
         bundle: name of the bundle.
         fingerprint: of the explained model.
         run: maps of one run, one method and one series become one series.
+        state: what they share while they are written.
     """
 
     bundle: str
     fingerprint: str
     run: str = field(default_factory=lambda: uuid4().hex)
+    state: RunState = field(default_factory=RunState, init=False, repr=False, compare=False)
 
 
 def write_dicom_maps(
@@ -99,17 +101,19 @@ def write_dicom_maps(
         raise ConfigError(f"no kind of DICOM object is called '{kind}'; {nearest(kind, KINDS)}")
     load_highdicom()
     values = [_map_of(explanation, method) for method in maps]
-    read = read_source(Path(source), frame)
-    _check_same_image(explanation, read, window)
+    file = provenance.state.open(Path(source), window)
+    read = file.frame(frame)
+    _check_same_image(explanation, file, read)
+    series = str(read.header.SeriesInstanceUID)
     written = []
     for place, (method, grid) in enumerate(zip(maps, values, strict=True)):
         scale = (scales or {}).get(method) or robust_scale([grid])
         made = _derive(explanation, method, grid, scale, read, provenance)
-        uid_of = [provenance.run, str(read.header.SeriesInstanceUID), method, kind]
         ids = Identifiers(
-            series_uid=generate_uid(entropy_srcs=uid_of),
+            series_uid=generate_uid(entropy_srcs=[provenance.run, series, method, kind]),
             series_number=FIRST_SERIES_NUMBER + place,
-            instance_number=read.instance_number,
+            instance_number=provenance.state.instance_number(read),
+            frame_of_reference_uid=generate_uid(entropy_srcs=[provenance.run, series, "frame"]),
         )
         with decoding(), _refusals(read):
             written.append(make_object(kind, made, read, ids))
@@ -139,9 +143,7 @@ def _map_of(explanation: Explanation, method: str) -> Tensor:
     return values.detach().cpu().float()
 
 
-def _check_same_image(
-    explanation: Explanation, source: SourceFrame, window: tuple[float, float] | None
-) -> None:
+def _check_same_image(explanation: Explanation, file: SourceFile, source: SourceFrame) -> None:
     """Refuse to lay a map over an image that it does not explain.
 
     Raises:
@@ -149,9 +151,7 @@ def _check_same_image(
     """
     image = explanation.image.detach().cpu()
     channels, size = image.shape[:2]
-    again = read_image(
-        source.path, size=size, channels=channels, window=window, frame=source.number
-    ).image
+    again = file.shown(source.number, size, channels)
     if again.shape != image.shape or float((again - image).abs().max()) > SAME_IMAGE:
         raise DataError(
             f"{source.path} (frame {source.number}) does not show the image that was explained, "

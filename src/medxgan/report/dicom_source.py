@@ -2,21 +2,25 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from fractions import Fraction
 from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import UID, SecondaryCaptureImageStorage
 from pydicom.valuerep import PersonName
+from torch import Tensor
 
-from medxgan.data.dicom_files import open_dicom
+from medxgan.data.dicom import DicomImage
 from medxgan.data.dicom_header import Frames
 from medxgan.data.dicom_tables import numbers
 from medxgan.data.faults import reading
 from medxgan.data.formats import kind_of
+from medxgan.data.images import to_sample
 from medxgan.data.pictures import decoding
+from medxgan.data.presentation import Presentation, Window
 from medxgan.errors import DataError
 
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
@@ -49,6 +53,13 @@ PLANE = (
     ("PlaneOrientationSequence", "ImageOrientationPatient", 6),
 )
 """Functional group, element, and how many numbers it has."""
+UNCALIBRATED = (
+    ("ImagerPixelSpacing", 2),
+    ("EstimatedRadiographicMagnificationFactor", 1),
+    ("NominalScannedPixelSpacing", 2),
+)
+"""What is said of spacing elsewhere than in the patient."""
+MOST_OF_A_RATIO = 1000
 UNICODE = "ISO_IR 192"
 RIGHT_ANGLE = 0.01
 """Greatest error of the products of two directions: they come with few digits."""
@@ -60,11 +71,12 @@ class SourceFrame:
 
     Attributes:
         path: the file.
-        header: its elements without pixels.
+        header: its elements.
         number: of the frame, from 1.
         frames: how many the file holds.
         aspect: height of a pixel over its width.
-        plane: pixel spacing, position and orientation in the patient, as far as they are known.
+        plane: pixel spacing, position and orientation in the patient, as far as they are known;
+            without spacing there, that at the detector or of the scanned film.
     """
 
     path: Path
@@ -86,11 +98,17 @@ class SourceFrame:
         return all(keyword in self.plane for keyword in (*needed, "FrameOfReferenceUID"))
 
     @property
-    def instance_number(self) -> int:
-        """A number for what is derived from it: the frame's, else the instance's, at least 1."""
+    def own_number(self) -> int | None:
+        """Of its instance, at least 1; None where that holds several frames, or says none."""
         found = numbers(self.header, "InstanceNumber")
         known = bool(found) and isfinite(found[0]) and 1 <= found[0] < 2**31
-        return int(found[0]) if known and self.frames == 1 else self.number
+        return int(found[0]) if known and self.frames == 1 else None
+
+    @property
+    def aspect_ratio(self) -> list[int] | None:
+        """Height and width of its pixels in whole numbers; None where they are squares."""
+        ratio = Fraction(self.aspect).limit_denominator(MOST_OF_A_RATIO)
+        return None if ratio in (0, 1) else [ratio.numerator, ratio.denominator]
 
     def identity(self) -> Dataset:
         """Patient and study, as UTF-8; no more than what every object of a study must have.
@@ -110,18 +128,19 @@ class SourceFrame:
         copied.remove_private_tags()
         return copied
 
-    def stand_in(self) -> Dataset:
+    def stand_in(self, frame_of_reference: str) -> Dataset:
         """This frame as an image of one frame, without its patient, for highdicom.
 
         Highdicom takes from its sources what their kind of object should hold, and fails on what
         real files lack; of this one it takes the place alone. Where that is not known, it is made
-        up, and must be taken out again of what is made with it.
+        up, and must be taken out again of what is made with it; all but ``frame_of_reference``,
+        which every such object must have.
         """
         image = Dataset()
         image.PixelSpacing = [1.0, 1.0]
         image.ImagePositionPatient = [0.0, 0.0, 0.0]
         image.ImageOrientationPatient = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
-        image.FrameOfReferenceUID = generate_uid()
+        image.FrameOfReferenceUID = frame_of_reference
         image.SliceThickness = None
         image.update(deepcopy(self.plane))
         image.SOPClassUID = SecondaryCaptureImageStorage
@@ -164,44 +183,70 @@ def code_item(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
-def read_source(path: Path, frame: int | None = None) -> SourceFrame:
-    """Read of a DICOM file what objects derived from one of its frames need.
+class SourceFile:
+    """A DICOM file that was explained, opened once for all of its frames.
 
     Args:
         path: the file.
-        frame: from 1; may be left out where the file holds one.
+        window: centre and width with which it was read, where not as it says itself.
 
     Raises:
-        DataError: it is missing, damaged or no DICOM file; it does not identify itself; it has no
-            such frame, or several and ``frame`` is None.
+        DataError: it is missing, damaged or no DICOM file; or it does not identify itself.
+        MissingPackageError: its compression needs a package that is not installed.
     """
-    if path.exists() and kind_of(path) != "dicom":
-        raise DataError(
-            f"{path} is no DICOM file, beside which alone DICOM objects can stand; give the one "
-            "that was explained"
-        )
-    with decoding():
-        header = open_dicom(path, header_only=True)
-        with reading(path, "a DICOM file"):
-            header.decode()
-            missing = [keyword for keyword in NEEDED if not _has_uid(header, keyword)]
-            frames = Frames(header)
+
+    def __init__(self, path: Path, window: tuple[float, float] | None = None) -> None:
+        if path.exists() and kind_of(path) != "dicom":
+            raise DataError(
+                f"{path} is no DICOM file, beside which alone DICOM objects can stand; give the "
+                "one that was explained"
+            )
+        self.path = path
+        with decoding():
+            shown_by = Presentation(window=None if window is None else Window(*window))
+            self._image = DicomImage(path, shown_by)
+            with reading(path, "a DICOM file"):
+                self._image.header.decode()
+                missing = [key for key in NEEDED if not _has_uid(self._image.header, key)]
         if missing:
             raise DataError(
                 f"{path} has no valid {' and no '.join(missing)}, by which a derived object refers "
                 "to it; store it with them"
             )
-        if frame is None and frames.count > 1:
+
+    def frame(self, number: int | None = None) -> SourceFrame:
+        """What objects derived from one frame need.
+
+        Args:
+            number: from 1; may be left out where the file holds one.
+
+        Raises:
+            DataError: it has no such frame, or several and ``number`` is None.
+        """
+        frames = self._image.frames
+        if number is None and frames.count > 1:
             raise DataError(
-                f"{path} holds {frames.count} frames; say by frame=NUMBER, from 1, which was "
+                f"{self.path} holds {frames.count} frames; say by frame=NUMBER, from 1, which was "
                 "explained"
             )
-        number = 1 if frame is None else frame
-        if not 1 <= number <= frames.count:
-            raise DataError(f"{path} has {frames.count} frame(s), counted from 1, got {number}")
-        with reading(path, "a DICOM file"):
-            aspect, plane = frames.aspect(number - 1), _plane(frames, number - 1)
-    return SourceFrame(path, header, number, frames.count, aspect, plane)
+        index = 0 if number is None else number - 1
+        if not 0 <= index < frames.count:
+            raise DataError(
+                f"{self.path} has {frames.count} frame(s), counted from 1, got {number}"
+            )
+        with decoding(), reading(self.path, "a DICOM file"):
+            aspect, plane = frames.aspect(index), _plane(frames, index)
+        return SourceFrame(self.path, frames.header, index + 1, frames.count, aspect, plane)
+
+    def shown(self, number: int, size: int, channels: int) -> Tensor:
+        """A frame ``[channels, size, size]`` as a classifier sees it.
+
+        Raises:
+            DataError: it cannot be decoded, or shows nothing.
+        """
+        with decoding():
+            decoded = next(self._image.decoded({number}))
+        return to_sample(self.path, decoded, size, channels, None).image
 
 
 def _has_uid(header: Dataset, keyword: str) -> bool:
@@ -232,7 +277,8 @@ def _plane(frames: Frames, index: int) -> Dataset:
         plane.FrameOfReferenceUID = header.FrameOfReferenceUID
         plane.PositionReferenceIndicator = header.get("PositionReferenceIndicator")
     if "PixelSpacing" not in plane:
-        for keyword in ("ImagerPixelSpacing", "PixelAspectRatio"):
-            if len(numbers(header, keyword)) == 2:
+        for keyword, length in UNCALIBRATED:
+            found = numbers(header, keyword)
+            if len(found) == length and _usable(keyword, found):
                 setattr(plane, keyword, deepcopy(header[keyword].value))
     return plane

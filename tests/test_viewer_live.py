@@ -220,7 +220,7 @@ def test_verdicts_are_kept_on_open_images_too(client, positive, folder):
         sent = {"explanation": explanation, "reader": "Ann", "verdict": "plausible", "text": ""}
         assert client.post("/api/verdicts", json=sent).json() == {"saved": True}
     lines = client.get("/api/verdicts.csv").text.splitlines()
-    assert any("Ann-Other,live: brain-phantom,Ann,plausible" in line for line in lines)
+    assert any('"Ann-Other","live: brain-phantom","Ann","plausible"' in line for line in lines)
     assert any("brain,out,Ann,plausible" in line for line in lines)
 
 

@@ -195,7 +195,7 @@ def make_id(folder: Path, content: bytes) -> str:
 def printable(name: str) -> str:
     """The name of a file as it can be shown, though it may be no text.
 
-    >>> printable("M\udcfcller")
+    >>> printable("M" + chr(0xDCFC) + "ller")
     'M?ller'
     """
     return name.encode("utf-8", "replace").decode()

@@ -1,15 +1,22 @@
 """DICOM and NIfTI files through the commands, with --window, --axis, --slice and --volume."""
 
 import csv
+import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from clinical import dicom, nifti
-from medxgan.data import Presentation, parse_presentation
-from medxgan.explaining import open_shown
+from medxgan.data import Presentation, Window, read_image
+from medxgan.errors import ConfigError
+from medxgan.explanations import Explanations
 from medxgan.loader import load
+from medxgan.types import Explanation
+from medxgan.viewer.saved import SavedFolder
+from viewer_cases import viewer_of
 
 RNG = np.random.default_rng(0)
 QUICK = ("--methods", "difference", "--frames", 2)
@@ -41,6 +48,26 @@ def test_explain_a_ct_in_a_window(medxgan, tmp_path, tiny_bundle, scan):
     assert "centre -100, width 1000" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_the_viewers_ruler_knows_the_spacing_of_saved_explanations(medxgan, tmp_path, tiny_bundle):
+    """CTs of 64 x 48 pixels, padded to a square and halved: one of 0.4 mm, one that says none."""
+    pixels = RNG.integers(0, 1000, (64, 48)).astype(np.uint16)
+    known = dicom(tmp_path / "known.dcm", pixels, PixelSpacing=[0.4, 0.4])
+    unknown = dicom(tmp_path / "unknown.dcm", pixels)
+    out = tmp_path / "out"
+    outcome = medxgan("explain", tiny_bundle, known, unknown, "--out", out, *QUICK)
+    assert outcome.code == 0, outcome.err
+    facts = {
+        name: json.loads((out / name / "explanation.json").read_text()) for name in explained(out)
+    }
+    assert facts["known"]["spacing"] == pytest.approx([0.8, 0.8])
+    assert facts["unknown"]["spacing"] is None
+    folder = SavedFolder(out)
+    client = viewer_of(folder)
+    served = [client.get(f"/api/explanations/{entry.id}").json() for entry in folder.entries()]
+    assert served[0]["name"] == "known" and served[0]["spacing"] == pytest.approx([0.8, 0.8])
+    assert served[1]["name"] == "unknown" and served[1]["spacing"] is None
+
+
 def test_explain_the_best_slice_of_a_volume(medxgan, tmp_path, tiny_bundle, volume):
     outcome = medxgan("explain", tiny_bundle, volume, "--out", tmp_path / "best", *QUICK)
     assert outcome.code == 0, outcome.err
@@ -53,6 +80,45 @@ def test_explain_the_best_slice_of_a_volume(medxgan, tmp_path, tiny_bundle, volu
         rows = list(csv.DictReader(file))
     scores = {row["name"]: float(row["score_image"]) for row in rows}
     assert scores[best] == max(scores.values())
+
+
+@pytest.fixture
+def cine(tmp_path) -> Path:
+    """Three frames, of which the second is one grey all over."""
+    pixels = RNG.integers(0, 1000, (3, 32, 32)).astype(np.uint16)
+    pixels[1] = 500
+    return dicom(tmp_path / "cine.dcm", pixels)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # notes on how the files are shown
+class TestPythonTakesWhatTheCommandTakes:
+    @pytest.fixture(scope="class")
+    def explain(self, tiny_bundle):
+        return partial(load(str(tiny_bundle)).explain, methods=("difference",), frames=2)
+
+    @pytest.mark.parametrize("kind", ["scan", "volume", "cine"])
+    def test_of_each_kind_of_file(self, medxgan, tmp_path, tiny_bundle, explain, request, kind):
+        path = request.getfixturevalue(kind)
+        outcome = medxgan("explain", tiny_bundle, path, "--out", tmp_path / "out", *QUICK)
+        assert outcome.code == 0, outcome.err
+        found = explain(path)
+        several = kind == "cine"
+        assert isinstance(found, Explanations if several else Explanation)
+        names = [one.name for one in found] if several else [found.name]
+        assert names == explained(tmp_path / "out")
+
+    def test_a_presentation_is_applied(self, explain, volume, cine):
+        every = explain(volume, presentation=Presentation(slice="all"))
+        assert [one.name for one in every] == [f"brain-axial-0{number}" for number in range(1, 7)]
+        third = explain(cine, presentation=Presentation(window=Window(200, 100), slice=3))
+        assert isinstance(third, Explanation) and third.name == "cine-frame-03"
+        assert torch.equal(third.image, read_image(cine, window=(200, 100), frame=3).image)
+
+    def test_where_it_has_no_use_it_is_refused(self, explain, scan):
+        with pytest.raises(ConfigError, match="--axis is for NIfTI volumes, of which there are"):
+            explain(scan, presentation=Presentation(axis="axial"))
+        with pytest.raises(ConfigError, match="and the images are a tensor; leave it out"):
+            explain(torch.zeros(1, 32, 32), presentation=Presentation(window=Window(40, 400)))
 
 
 def test_explain_a_slice_along_an_axis(medxgan, tmp_path, tiny_bundle, volume):
@@ -87,8 +153,8 @@ def test_fit_on_volumes(medxgan, tmp_path, volumes):
 
 def test_evaluate_takes_the_best_slice_of_each_volume(medxgan, tmp_path, volumes, tiny_bundle):
     explainer = load(str(tiny_bundle))
-    best = open_shown(explainer, volumes, parse_presentation(slice="best", may_score=True))
-    every = open_shown(explainer, volumes, Presentation())
+    best = explainer.open_dataset(volumes, Presentation(slice="best"))
+    every = explainer.open_dataset(volumes)
     evidence = explainer.classifier.log_odds(every.images(), explainer.target)
     for name, group in zip(best.names, best.groups, strict=True):
         inside = np.flatnonzero(every.groups == group)
@@ -115,6 +181,16 @@ def test_mistakes(medxgan, tmp_path, tiny_bundle, scan, options, sentence):
     assert outcome.code == 2
     assert sentence in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["explain", "evaluate", "audit"])
+def test_reports_do_not_lie_among_the_images(medxgan, tmp_path, tiny_bundle, scan, command):
+    """Their pictures and DICOM objects would be read as images the next time."""
+    out = tmp_path / "new" / "report"
+    outcome = medxgan(command, tiny_bundle, scan.parent, "--out", out)
+    assert outcome.code == 2
+    assert "--out must not lie in the folder that is read" in outcome.err
+    assert not out.parent.exists()
 
 
 def test_the_best_slice_needs_a_classifier(medxgan, tmp_path, volumes):

@@ -78,6 +78,9 @@ def test_a_direction_is_fitted_listed_used_and_measured(
     first = next(path for path in (tmp_path / "out").iterdir() if path.is_dir())
     assert (first / "series.png").is_file() and (first / "film.png").is_file()
     assert (tmp_path / "out" / "series.csv").is_file()
+    page = (tmp_path / "out" / "report.html").read_text()
+    shown = len([path for path in (tmp_path / "out").iterdir() if path.is_dir()])
+    assert page.count("What would a probability of 0.900 look like?") == shown
     facts = json.loads((first / "explanation.json").read_text())
     assert facts["target_name"] == "lesion" and facts["methods"] == ["difference", "ig"]
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from clinical import dicom, nifti
 
@@ -11,6 +12,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "clinical-formats.md"
 RNG = np.random.default_rng(0)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # notes on how the files are shown
 def test_the_python_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dicom(Path("scan.dcm"), RNG.integers(0, 1000, (64, 64)).astype(np.uint16))
@@ -22,6 +24,8 @@ def test_the_python_of_the_page_runs(tmp_path, monkeypatch):
     assert len(names["inputs"].names) == 5
     assert len(names["data"]) == 10
     assert names["third"].name == "brain-coronal-03"
+    assert names["best"].name.startswith("brain-axial-")
+    assert names["second"].name == "brain-axial-02"
 
 
 def test_the_commands_of_the_page_run(medxgan, tmp_path, monkeypatch, tiny_bundle):

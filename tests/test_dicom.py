@@ -12,6 +12,7 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLossless,
@@ -115,6 +116,34 @@ def test_signed_twelve_bits_in_sixteen(tmp_path):
     stored = (RAMP.astype(np.int16) - 504) & 0x0FFF
     path = dicom(tmp_path / "ct.dcm", stored.astype(np.int16), BitsStored=12, HighBit=11)
     np.testing.assert_allclose(image(path), signed(RAMP / 1008), atol=1e-6)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize("sign", [np.uint16, np.int16])
+def test_values_that_end_above_the_lowest_bit(tmp_path, sign, syntax):
+    """12 bits up to bit 14 of 16: one unused bit above, three below, which may hold anything."""
+    values = RAMP.astype(sign) * 2 - (1000 if sign == np.int16 else 0)
+    stored = (values.astype(np.int32) & 0xFFF) << 3 | 0x8005
+    path = dicom(
+        tmp_path / "old.dcm",
+        stored.astype(np.uint16).view(sign),
+        BitsStored=12,
+        HighBit=14,
+        WindowCenter=float(values.min()) + 1008.5,
+        WindowWidth=2017,
+    )
+    if syntax == RLELossless:
+        header = dcmread(path)
+        header.compress(RLELossless)
+        header.save_as(path)
+    np.testing.assert_allclose(image(path), signed(RAMP / 1008), atol=1e-6)
+
+
+@pytest.mark.parametrize(("stored", "high"), [(16, 11), (12, 16), (12, 10), (0, 11)])
+def test_bits_that_cannot_be(tmp_path, stored, high):
+    path = dicom(tmp_path / "ct.dcm", BitsStored=stored, HighBit=high)
+    sentence = f"its pixels cannot have {stored} bits up to bit {high} of 16; correct BitsStored"
+    assert sentence in refused(path)
 
 
 def test_monochrome1_is_inverted_last(tmp_path):

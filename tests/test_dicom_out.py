@@ -304,10 +304,17 @@ class TestParametricMap:
         assert made.ContentLabel == "NOT FOR CLINICAL"
         assert made.ContentQualification == "RESEARCH"
 
-    def test_the_window_is_the_reports_scale(self, tmp_path, scan):
-        made = written(tmp_path, scan, scales={"difference": 0.25})
+    @pytest.mark.parametrize("scale", [0.0015, 0.25, 3.0])
+    def test_the_window_is_the_reports_scale(self, tmp_path, scan, scale):
+        """Black at minus the scale, white at the scale, as PS3.3 C.11.2.1.2 and 3 write it."""
+        made = written(tmp_path, scan, scales={"difference": scale})
         (window,) = made.SharedFunctionalGroupsSequence[0].FrameVOILUTSequence
-        assert (window.WindowCenter, window.WindowWidth) == (0.0, 0.5)
+        centre, width = float(window.WindowCenter), float(window.WindowWidth)
+        assert window.VOILUTFunction == "LINEAR_EXACT", "LINEAR needs a width of at least 1"
+        values = np.array([-2, -1, -0.5, 0, 0.5, 1, 2]) * scale
+        rendered = (values - centre) / width + 0.5
+        rendered[values <= centre - width / 2], rendered[values > centre + width / 2] = 0, 1
+        np.testing.assert_allclose(rendered, [0, 0, 0.25, 0.5, 0.75, 1, 1])
 
     def test_values_of_a_model_of_a_value(self, tmp_path, scan):
         spec = ClassifierSpec(size=16, output="value", class_names=("grade",), value_range=(0, 4))

@@ -1,7 +1,6 @@
 """Folders, series and tables of DICOM files: order, groups, slices, masks."""
 
 import shutil
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,16 @@ import pytest
 import torch
 from PIL import Image
 from pydicom import dcmread
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    MRSpectroscopyStorage,
+    ParametricMapStorage,
+    SecondaryCaptureImageStorage,
+)
 
-from clinical import RAMP, dicom, placed
+from clinical import RAMP, dicom, enhanced, item, placed
 from medxgan.data import Presentation, Window, open_dataset, read_image, read_inputs
 from medxgan.errors import ConfigError, DataError
 
@@ -83,8 +90,46 @@ def test_a_clinical_folder(tmp_path):
     assert "2 other files passed over (DICOMDIR, README)" in inputs.notes
     (tmp_path / "alone").mkdir()
     header.save_as(tmp_path / "alone" / "SR1")
-    with pytest.raises(DataError, match=r"SR1 and 0 other DICOM file\(s\) hold no pixels"):
+    with pytest.raises(DataError, match=r"SR1 and 0 other DICOM file\(s\) come without pixels"):
         open_dataset(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("keep", [("Rows", "Columns"), ()])
+def test_files_whose_pixels_are_gone_or_no_pixels_are_passed_over(tmp_path, keep):
+    """MR spectroscopy has rows and columns, but no pixels; viewers strip them, too."""
+    dicom(tmp_path / "a.dcm", **WINDOW)
+    for name, syntax in (
+        ("b.dcm", ExplicitVRLittleEndian),
+        ("c.dcm", DeflatedExplicitVRLittleEndian),
+    ):
+        header = dcmread(dicom(tmp_path / name, SOPClassUID=MRSpectroscopyStorage))
+        del header.PixelData
+        for keyword in {"Rows", "Columns"} - {*keep}:
+            del header[keyword]
+        header.add_new(0x56000020, "OF", np.zeros(64, np.float32).tobytes())
+        header.file_meta.TransferSyntaxUID = syntax
+        header.save_as(tmp_path / name)
+    header = dcmread(dicom(tmp_path / "d.dcm"))
+    header.PixelData = b""
+    header.save_as(tmp_path / "d.dcm")
+    inputs = read_inputs([tmp_path], size=8, channels=1)
+    assert inputs.names == ["a.dcm"]
+    assert "3 DICOM files without pixels passed over" in inputs.notes
+
+
+@pytest.mark.parametrize("kind", [ParametricMapStorage, SecondaryCaptureImageStorage])
+def test_maps_that_came_back_from_a_pacs_are_no_scans(tmp_path, kind):
+    dicom(tmp_path / "a.dcm", **WINDOW)
+    path = dicom(tmp_path / "map.dcm", SOPClassUID=kind, Manufacturer="medxgan", **WINDOW)
+    dicom(tmp_path / "b.dcm", SOPClassUID=kind, Manufacturer="ACME", **WINDOW)
+    inputs = read_inputs([tmp_path], size=8, channels=1)
+    assert inputs.names == ["a.dcm", "b.dcm"]
+    assert "1 DICOM files with maps by medxgan passed over" in inputs.notes
+    assert read_inputs([path], size=8, channels=1).names == ["map"], "where it is named itself"
+    for name in "ab":
+        (tmp_path / f"{name}.dcm").unlink()
+    with pytest.raises(DataError, match=r"map.dcm and 0 other .* come with maps by medxgan; give"):
+        open_dataset(tmp_path)
 
 
 def test_one_slice_of_a_series(tmp_path):
@@ -129,6 +174,7 @@ def patients(tmp_path) -> Path:
                 tmp_path / "data" / label / f"{patient:02d}.dcm",
                 level(patient),
                 PatientID=f"P{patient}",
+                StudyInstanceUID=f"1.{patient}",
                 SeriesInstanceUID=f"1.{patient}.{row}",
                 **WINDOW,
             )
@@ -148,10 +194,59 @@ def test_a_split_never_parts_a_patient(patients):
     assert set(data.split.tolist()) == {0, 1, 2}
 
 
-def test_a_group_is_a_hash_and_no_identifier(patients):
-    groups = set(open_dataset(patients).groups.tolist())
-    assert sha256(b"P3").hexdigest()[:12] in groups
-    assert not any(group.startswith("P") for group in groups)
+def test_a_groups_name_is_a_number_and_tells_no_identifier(patients):
+    """A hash of an identifier is undone by trying all identifiers."""
+    data = open_dataset(patients)
+    assert list(dict.fromkeys(data.groups.tolist())) == [
+        f"patient-{number:03d}" for number in range(1, 13)
+    ]
+    again = open_dataset(patients)
+    assert again.groups.tolist() == data.groups.tolist()
+    assert again.split.tolist() == data.split.tolist()
+
+
+def groups_by_folder(data) -> dict[str, set[str]]:
+    """``class/patient/file``: the groups of each patient's folder."""
+    found: dict[str, set[str]] = {}
+    for name, group in zip(data.names.tolist(), data.groups.tolist(), strict=True):
+        found.setdefault(name.split("/")[1], set()).add(group)
+    return found
+
+
+@pytest.mark.parametrize("identifier", ["", "ANON{row}"])
+def test_a_patients_folder_is_one_group_whatever_its_files_say(tmp_path, identifier):
+    """No identifier, or a new one for each file; and a study for each visit."""
+    for row in range(24):
+        patient = row // 3
+        dicom(
+            tmp_path / "d" / ("a" if patient % 2 else "b") / f"p{patient}" / f"{row}.dcm",
+            level(row / 3),
+            PatientID=identifier.format(row=row),
+            StudyInstanceUID=f"1.{row}",
+            **WINDOW,
+        )
+    data = open_dataset(tmp_path / "d")
+    groups = groups_by_folder(data)
+    assert all(len(names) == 1 for names in groups.values())
+    assert len(set().union(*groups.values())) == 8
+    told = any("8 groups hold several patient identifiers each" in note for note in data.notes)
+    assert told == bool(identifier)
+
+
+def test_a_study_is_one_group_where_some_of_its_files_name_no_patient(tmp_path):
+    for row in range(16):
+        dicom(
+            tmp_path / "d" / ("a" if row % 2 else "b") / f"{row}.dcm",
+            level(row),
+            PatientID=f"P{row // 2}" if row % 2 else "",
+            StudyInstanceUID=f"1.{row // 2}",
+            **WINDOW,
+        )
+    data = open_dataset(tmp_path / "d")
+    group_of = dict(zip(data.names.tolist(), data.groups.tolist(), strict=True))
+    assert len(set(group_of.values())) == 8
+    for patient in range(8):
+        assert group_of[f"b/{2 * patient}.dcm"] == group_of[f"a/{2 * patient + 1}.dcm"]
 
 
 def test_without_an_identifier_the_study_is_the_group(tmp_path):
@@ -164,7 +259,7 @@ def test_without_an_identifier_the_study_is_the_group(tmp_path):
             **WINDOW,
         )
     data = open_dataset(tmp_path / "d")
-    assert len(set(data.groups.tolist())) == 4
+    assert set(data.groups.tolist()) == {f"patient-00{number}" for number in range(1, 5)}
     assert any("8 DICOM files have no patient identifier" in note for note in data.notes)
 
 
@@ -177,9 +272,13 @@ def test_one_patient_alone_is_told(tmp_path):
 
 def test_a_file_of_frames_in_a_data_set(tmp_path):
     """Label, group, value and mask hold for all its frames; names tell them apart."""
+
+    def of(patient):
+        return {"PatientID": patient, "StudyInstanceUID": f"1.{len(patient)}"}
+
     for label in ("healthy", "tumour"):
         pixels = np.stack([level(0), level(5), np.zeros_like(RAMP)])
-        path = dicom(tmp_path / "d" / label / "run.dcm", pixels, PatientID=label, **WINDOW)
+        path = dicom(tmp_path / "d" / label / "run.dcm", pixels, **of(label), **WINDOW)
     mask = np.zeros((3, 8, 8), np.uint8)
     mask[1, 2:4, 5:7] = 1
     dicom(tmp_path / "d" / "masks" / "tumour" / "run.dcm", mask)
@@ -221,11 +320,60 @@ def test_a_mask_of_another_shape_is_refused(tmp_path):
     dicom(tmp_path / "d" / "a.dcm", pixels, **WINDOW)
     place = tmp_path / "d" / "masks" / "a.dcm"
     dicom(place, np.ones((8, 8), np.uint8))
-    with pytest.raises(DataError, match=r"has 1 slice\(s\), its image has at least 2"):
+    with pytest.raises(DataError, match=r"has 1 slice\(s\), its image has 2; give a mask"):
+        open_dataset(tmp_path / "d")
+    dicom(place, np.ones((5, 8, 8), np.uint8))
+    with pytest.raises(DataError, match=r"has 5 slice\(s\), its image has 2; give a mask"):
         open_dataset(tmp_path / "d")
     dicom(place, np.ones((2, 4, 4), np.uint8))
     with pytest.raises(DataError, match="must be as large as its image, 8 x 8 pixels, got 4 x 4"):
         open_dataset(tmp_path / "d")
+
+
+def at(*positions):
+    """Functional groups of frames at these places along z, and what they share."""
+    planes = [item(ImagePositionPatient=[0.0, 0.0, position]) for position in positions]
+    frames = [item(PlanePositionSequence=Sequence([plane])) for plane in planes]
+    directions = item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    shared = item(
+        PlaneOrientationSequence=Sequence([directions]),
+        FrameVOILUTSequence=Sequence([item(**WINDOW)]),
+    )
+    return frames, shared
+
+
+@pytest.mark.parametrize(
+    ("drawn_at", "lesion_on"),
+    [((0, 2.5, 5), [0]), ((5, 2.5, 0), [2]), ((2.5, 0.05, 5), [1])],
+)
+def test_a_mask_goes_by_the_places_of_its_frames(tmp_path, drawn_at, lesion_on):
+    """The lesion is on the mask's first frame, wherever that lies."""
+    enhanced(tmp_path / "d" / "a.dcm", np.stack([level(n) for n in range(3)]), *at(0, 2.5, 5))
+    mask = np.zeros((3, 8, 8), np.uint8)
+    mask[0, 2, 3] = 1
+    enhanced(tmp_path / "d" / "masks" / "a.dcm", mask, *at(*drawn_at))
+    data = open_dataset(tmp_path / "d")
+    assert data.names.tolist() == ["a-frame-01", "a-frame-02", "a-frame-03"]
+    assert data.mask_images()[0].flatten(1).any(1).nonzero().flatten().tolist() == lesion_on
+
+
+@pytest.mark.parametrize("drawn_at", [(0, 2.5, 7.5), (0, 0, 2.5)])
+def test_a_mask_of_other_planes_is_refused(tmp_path, drawn_at):
+    enhanced(tmp_path / "d" / "a.dcm", np.stack([level(n) for n in range(3)]), *at(0, 2.5, 5))
+    enhanced(tmp_path / "d" / "masks" / "a.dcm", np.ones((3, 8, 8), np.uint8), *at(*drawn_at))
+    with pytest.raises(DataError, match=r"none of its 3 frame\(s\) lies .* where frame \d of its"):
+        open_dataset(tmp_path / "d")
+
+
+def test_masks_of_frames_at_one_place_go_by_number(tmp_path):
+    """As of a heart that beats: the second frame at a place is that of the second mask there."""
+    enhanced(tmp_path / "d" / "a.dcm", np.stack([level(n) for n in range(4)]), *at(0, 5, 0, 5))
+    mask = np.zeros((4, 8, 8), np.uint8)
+    mask[1, 2, 3] = 1
+    enhanced(tmp_path / "d" / "masks" / "a.dcm", mask, *at(0, 0, 5, 5))
+    data = open_dataset(tmp_path / "d")
+    (found,) = data.mask_images()[0].flatten(1).any(1).nonzero().flatten().tolist()
+    assert data.names[found] == "a-frame-03"
 
 
 def test_a_table_with_frames(tmp_path):
@@ -242,8 +390,10 @@ def test_a_table_with_frames(tmp_path):
         *(f"run-frame-0{number}" for number in range(1, 5)),
     ]
     assert data.labels.tolist() == [0, 1, 1, 0, 0, 0, 0]
-    patient = sha256(b"4711").hexdigest()[:12]
-    assert data.groups.tolist() == [patient, patient, "ann", "bob", "bob", "bob", "bob"]
+    assert data.groups.tolist() == [*["patient-001"] * 2, "ann", *["bob"] * 4]
+    (tmp_path / "set.csv").write_text("path,label,group\nrun.dcm,0,\none.dcm,1,patient-001\n")
+    groups = open_dataset(tmp_path / "set.csv").groups.tolist()
+    assert groups == [*["patient-002"] * 4, "patient-001"], "a name that is taken is passed over"
     (tmp_path / "set.csv").write_text("path,label,frame\nrun.dcm,0,first\n")
     with pytest.raises(DataError, match=r"column 'frame' must hold numbers from 1, .* got 'first'"):
         open_dataset(tmp_path / "set.csv")

@@ -2,20 +2,33 @@
 
 import csv
 import json
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from directed_world import CPU, SIZE, SPEC, drawn_images, fitted, linear_bundle, patch_black_box
+from directed_world import (
+    CODE,
+    CPU,
+    SIZE,
+    SPEC,
+    brightness,
+    drawn_images,
+    fitted,
+    linear_bundle,
+    patch_black_box,
+)
+from medxgan.classifiers import BlackBox
 from medxgan.data import Inputs
 from medxgan.directed_explainer import DirectedExplainer
 from medxgan.directed_series import check_series, series_of
 from medxgan.errors import ConfigError, DataError
-from medxgan.explain.series import Series, evidence_for
+from medxgan.explain.series import Levels, Series, draw_levels, evidence_for
 from medxgan.explain.settings import ExplainSettings
-from medxgan.fitting_direction import fit_direction
+from medxgan.fitting_direction import directed, fit_direction
 from medxgan.report.series import captions_of, series_picture, write_series
 from medxgan.types import ClassifierSpec
 
@@ -90,14 +103,57 @@ def test_what_is_not_reached_is_said(images):
         bright = 0.5 + 0.2 * np.tanh(5 * given[:, 0, 8:16, 12:20].mean((1, 2)))
         return np.stack([1 - bright, bright], axis=1)
 
-    from medxgan.classifiers import BlackBox
-
     bundle = linear_bundle()
     explainer = DirectedExplainer(bundle, fitted(BlackBox(predict, bounded), bundle=bundle), CPU)
-    (one,) = explainer.toward(images[:1], 0.9, frames=5)
-    assert one.reached.tolist() == [False, True, True, True, False] or not one.reached[-1]
-    assert one.answers[-1] == pytest.approx(0.7, abs=0.01)
-    assert not one.reached[-1]
+    (one,) = explainer.toward(0 * images[:1], 0.9, frames=9)  # its own answer is 0.5
+    assert one.reached.tolist() == [0.3 < wanted < 0.7 for wanted in one.wanted.tolist()]
+    torch.testing.assert_close(one.answers[one.reached], one.wanted[one.reached], atol=0.01, rtol=0)
+    torch.testing.assert_close(one.frames[-1], one.frames[one.reached][-1])
+    torch.testing.assert_close(one.frames[0], one.frames[one.reached][0])
+
+
+def levels_of(score: Callable[[torch.Tensor], torch.Tensor], place: float, frames: int) -> Levels:
+    """Levels to log-odds 2 from a code at a place along the patch, its log-odds twice that.
+
+    Their moves, too, are said as places along the patch.
+    """
+    along = directed(linear_bundle(), None).places(torch.eye(CODE)[:1])
+    generator = directed(linear_bundle(), along[0])
+    levels = draw_levels(
+        generator, lambda x: score(brightness(x)), place * along, 2.0, frames, local=False
+    )
+    return replace(levels, z2=levels.z2 @ along[0])
+
+
+def test_a_way_that_gets_nowhere_is_not_followed_to_its_end():
+    """Evidence e rises to 1 and then by a trace: 12 deviations away, at e = 24, it is 1.023."""
+
+    def flattening(e: torch.Tensor) -> torch.Tensor:
+        return torch.where(e < 1, e, 1 + 0.001 * (e - 1))
+
+    levels = levels_of(flattening, place=0.0, frames=9)
+    assert levels.reached.tolist() == [[True] * 7 + [False] * 2]
+    moves = levels.z2[0]
+    torch.testing.assert_close(
+        moves, torch.tensor([-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.5, 0.5]), atol=0.02, rtol=0
+    )
+    torch.testing.assert_close(levels.frames[0, 8], levels.frames[0, 6])
+
+
+def test_where_no_level_is_reached_the_image_itself_stays():
+    """Evidence that never falls below 4, of an image whose evidence is 6."""
+    levels = levels_of(lambda e: e.clamp_min(4.0), place=3.0, frames=5)
+    assert not levels.reached.any() and not levels.z2.any()
+    torch.testing.assert_close(20 * mean_of_patch(levels.frames), torch.full((1, 5), 6.0))
+
+
+def test_levels_on_one_side_are_held_in_their_order():
+    """Evidence that never falls below 0.5: of the levels 2 to -2, 2 and 1 are had."""
+    levels = levels_of(lambda e: e.clamp_min(0.5), place=3.0, frames=5)
+    assert levels.reached.tolist() == [[False, False, False, True, True]]
+    torch.testing.assert_close(
+        levels.z2[0], torch.tensor([-2.5, -2.5, -2.5, -2.5, -2]), atol=0.02, rtol=0
+    )
 
 
 @pytest.mark.parametrize("answer", [0.0, 1.0, 1.5, float("nan")])
@@ -159,6 +215,14 @@ def test_captions_never_pretend_to_be_certain():
 def test_captions_of_a_value_are_in_its_units(high, texts):
     spec = ClassifierSpec(size=8, class_names=("x",), output="value", value_range=(0.0, high))
     assert captions_of(one_series([1.0, 3.1], [1.0, 3.5], spec)) == texts
+
+
+def test_a_frame_that_repeats_another_is_faded():
+    """Black frames: what was reached stays black, what was not is 60 % white."""
+    one = replace(one_series([0.5, 0.5], [0.5, 0.9]), frames=-torch.ones(2, 1, 8, 8))
+    pixels = np.asarray(series_picture(one))
+    assert pixels[0, 2 * 100].tolist() == [0, 0, 0]
+    assert pixels[0, 3 * 100].tolist() == [153, 153, 153]
 
 
 def test_series_are_written_beside_a_report(explainer, images, tmp_path):

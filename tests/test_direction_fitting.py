@@ -159,6 +159,28 @@ def test_a_constant_model_has_no_direction():
         fitted(model)
 
 
+@pytest.mark.parametrize(("level", "dust"), [(0.5, 1e-7), (1 - 1e-5, 1e-6)])
+def test_a_model_whose_answers_are_dust_has_no_direction(level, dust):
+    spec = SPEC.model_copy(update={"output": "probabilities"})
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        bright = np.float32(level) + np.float32(dust) * images.mean((1, 2, 3))
+        return np.stack([1 - bright, bright], axis=1)
+
+    with pytest.raises(ClassifierError, match="the same answer, but for rounding, to all 200 draw"):
+        fitted(BlackBox(predict, spec))
+
+
+def test_answers_that_depend_on_the_batch_are_not_explained():
+    """Every second image of a batch gets evidence of 0.0005: too little for the probes to mind."""
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return 5e-4 * (np.arange(len(images)) % 2)[:, None]
+
+    with pytest.raises(ClassifierError, match="the same answer, but for rounding, to all 200 draw"):
+        fitted(BlackBox(predict, SPEC))
+
+
 def test_a_model_of_another_size_does_not_fit():
     spec = SPEC.model_copy(update={"size": 64})
     with pytest.raises(ClassifierError, match=r"draws images of 32 pixels .* the model takes 64"):

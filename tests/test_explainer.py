@@ -81,8 +81,8 @@ def test_one_image_gives_one_explanation_equal_to_that_of_the_batch(explainer, i
     )
 
 
-def test_names_and_masks_are_one_an_image(explainer, images):
-    for columns in ({"names": ["a"]}, {"masks": [None]}):
+def test_names_masks_and_spacings_are_one_an_image(explainer, images):
+    for columns in ({"names": ["a"]}, {"masks": [None]}, {"spacings": [None]}):
         (noun,) = columns
         with pytest.raises(DataError, match=f"6 images need 6 {noun}, got 1"):
             explainer.explain(images, methods=(), **columns)

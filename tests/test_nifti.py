@@ -296,12 +296,40 @@ def test_a_mask_in_another_orientation_lies_right(tmp_path):
 def test_other_masks_are_refused(tmp_path):
     nifti(tmp_path / "d" / "v.nii", VOXELS)
     nifti(tmp_path / "d" / "masks" / "v.nii", np.ones((10, 12, 7), np.uint8))
-    with pytest.raises(DataError, match=r"has 7 slice\(s\), its image has at least 8"):
+    with pytest.raises(DataError, match=r"has 7 slice\(s\), its image has 14; give a mask"):
         open_dataset(tmp_path / "d")
     (tmp_path / "d" / "masks" / "v.nii").unlink()
     Image.fromarray(np.zeros((12, 10), np.uint8)).save(tmp_path / "d" / "masks" / "v.png")
-    with pytest.raises(DataError, match=r"has 1 slice\(s\), its image has at least 2"):
+    with pytest.raises(DataError, match=r"has 1 slice\(s\), its image has 14; give a mask"):
         open_dataset(tmp_path / "d")
+    (tmp_path / "d" / "masks" / "v.png").unlink()
+    nifti(tmp_path / "d" / "masks" / "v.nii", np.ones((10, 12, 28), np.uint8))
+    with pytest.raises(DataError, match=r"has 28 slice\(s\), its image has 14; give a mask"):
+        open_dataset(tmp_path / "d")
+
+
+def test_a_mask_at_another_place_is_refused(tmp_path):
+    image, mask = tmp_path / "d" / "v.nii", tmp_path / "d" / "masks" / "v.nii"
+    lesion = (VOXELS > 500).astype(np.uint8)
+    nifti(image, VOXELS)
+    moved = np.eye(4)
+    for shift, refused in ((1e-3, False), (0.5, True), (100, True)):
+        moved[1, 3] = shift
+        nifti(mask, lesion, moved)
+        if refused:
+            sentence = f"lies up to {shift:g} mm from its image, as their headers say; resample"
+            with pytest.raises(DataError, match=sentence):
+                open_dataset(tmp_path / "d")
+        else:
+            assert open_dataset(tmp_path / "d").has_mask.all()
+    nifti(mask, lesion, np.diag([1.1, 1, 1, 1]))
+    with pytest.raises(DataError, match=r"lies up to 0\.9 mm from its image"):
+        open_dataset(tmp_path / "d")
+    nibabel.save(nibabel.Nifti1Image(lesion, None), mask)
+    with pytest.raises(DataError, match=r"v\.nii does not say how the patient lies .* its image"):
+        open_dataset(tmp_path / "d")
+    nibabel.save(nibabel.Nifti1Image(VOXELS, None), image)
+    assert open_dataset(tmp_path / "d").has_mask.all(), "neither says it"
 
 
 def test_a_slice_of_every_volume(volumes):
@@ -323,6 +351,14 @@ def test_a_table_of_volumes(tmp_path):
     assert data.names.tolist() == ["v-axial-01", "v-axial-07"]
     assert data.labels.tolist() == [0, 1]
     assert set(data.groups.tolist()) == {"v.nii"}
+
+
+def test_a_volume_whose_path_is_spelt_in_two_ways_is_one_group(tmp_path):
+    (tmp_path / "sub").mkdir()
+    nifti(tmp_path / "v.nii", VOXELS)
+    rows = f"v.nii,0,1\n./v.nii,0,2\nsub/../v.nii,1,3\n{tmp_path / 'v.nii'},1,4\n"
+    (tmp_path / "set.csv").write_text(f"path,label,frame\n{rows}")
+    assert open_dataset(tmp_path / "set.csv").groups.tolist() == ["v.nii"] * 4
 
 
 # Bad input

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from medxgan.errors import DataError, OutputError
+from medxgan.explain.series import Series
 from medxgan.report import render_report, save_explanation, write_report
 from medxgan.report.figures import (
     ZERO_INDEX,
@@ -31,7 +32,7 @@ from medxgan.report.figures import (
 from medxgan.report.saving import unique_folder_names
 from medxgan.report.scales import robust_scale, shared_scales
 from medxgan.report.vector import outline_path, probability_curve
-from medxgan.types import Explanation, Latent, Problem, Status
+from medxgan.types import ClassifierSpec, Explanation, Latent, Problem, Status
 
 SIDE = 8
 VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -295,6 +296,34 @@ def test_method_that_failed_says_why_in_its_place():
     assert len(page.classed("missing")) == 1
 
 
+def without(explanation: Explanation, *methods: str) -> Explanation:
+    """As of a model that has no gradients, whose maps need them."""
+    kept = {name: v for name, v in explanation.attributions.items() if name not in methods}
+    why = dict.fromkeys(methods, "no gradients")
+    return replace(explanation, attributions=kept, skipped=why)
+
+
+def legend_of(page: Page) -> str:
+    return page.text.split("How to read this")[1].split("Film")[0]
+
+
+def test_legend_speaks_of_maps_that_are_there():
+    whole, part = make_explanation("a"), without(make_explanation("b"), "lig", "ig")
+    assert "LIG Latent integrated" in legend_of(Page(render_report([whole, part])))
+    page = Page(render_report([part]))
+    assert "Grad-CAM Class activation" in legend_of(page)
+    assert "ntegrated gradients" not in legend_of(page)
+    assert "In the maps of evidence (Grad-CAM) red speaks for tumour" in page.text
+    assert "Not computed: lig (no gradients); ig (no gradients)." in page.text
+
+
+def test_without_maps_of_evidence_nothing_is_said_of_their_colours():
+    page = Page(render_report([without(make_explanation(), "lig", "ig", "grad-cam")]))
+    assert "maps of evidence" not in page.text and "Units differ" not in page.text
+    assert "Grad-CAM" not in legend_of(page)
+    assert page.text.count("no gradients") == 6  # in their places, and below
+
+
 def test_other_methods_wait_in_a_second_row():
     explanation = make_explanation()
     explanation.attributions["occlusion"] = gradient()
@@ -375,6 +404,55 @@ def test_large_films_are_shown_smaller_and_say_so():
     frames = torch.zeros(3, 1, 256, 256)
     explanation = replace(make_explanation(), image=frames[0], frames=frames)
     assert "Film shown at 128 × 128 of 256 × 256 pixels." in Page(render_report([explanation])).text
+
+
+def make_series(name: str = "slice 1", last: float = 0.9) -> Series:
+    return Series(
+        name=name,
+        image=gradient(),
+        reconstruction=gradient(),
+        frames=torch.stack([gradient(), gradient(), gradient() / 2]),
+        wanted=torch.tensor([1 - last, 0.5, last]),
+        answers=torch.tensor([0.5, 0.5, last]),
+        reached=torch.tensor([False, True, True]),
+        own=(0.9996, 0.9996),
+        target_name="tumour",
+    )
+
+
+def test_series_stands_below_its_image_with_the_answers():
+    page = Page(render_report([make_explanation()], series=[make_series()]))
+    assert "What would a probability of 0.900 look like?" in page.text
+    assert "0.500, not 0.100 0.500 0.900" in page.text
+    assert "A faded frame repeats the last one that was reached" in page.text
+    assert len(page.classed("unreached")) == 1
+    alts = [image["alt"] for image in page.attributes("img") if "redrawn for" in image["alt"]]
+    assert alts == [
+        "slice 1: redrawn for probability 0.100, not reached, an earlier frame again, answer 0.500",
+        "slice 1: redrawn for probability 0.500, answer 0.500",
+        "slice 1: redrawn for probability 0.900, answer 0.900",
+    ]
+    first, last = (colours_of(page, f"slice 1: redrawn for probability {p}") for p in (0.5, 0.9))
+    assert first[0, 0, 0] == 0 and last[0, 0, 0] == 64  # intensities -1 and -0.5
+
+
+def test_series_of_a_value_asks_in_its_units():
+    spec = ClassifierSpec(size=8, class_names=("grade",), output="value", value_range=(0.0, 4.0))
+    one = replace(make_series(last=3.0), spec=spec, target_name="grade")
+    explanation = replace(make_explanation(), spec=spec, target_name="grade")
+    assert "What would grade 3.00 look like?" in render_report([explanation], series=[one])
+
+
+def test_without_a_series_nothing_is_said_of_one():
+    page = Page(render_report([make_explanation()]))
+    assert page.classed("series") == [] and "faded frame" not in page.text
+
+
+def test_series_of_other_images_are_refused():
+    explanations = [make_explanation("a"), make_explanation("b")]
+    for names in (["b", "a"], ["a"]):
+        with pytest.raises(DataError, match=rf"\(a, b\), got {', '.join(names)}; give both"):
+            render_report(explanations, series=[make_series(name) for name in names])
 
 
 def test_facts_are_printed_as_given():

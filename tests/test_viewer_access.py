@@ -135,12 +135,19 @@ def test_the_rules_find_what_they_look_for(open_page):
     page = open_page()
     page.evaluate(
         """() => {
-            const [bare, faint] = [document.createElement("button"), document.createElement("p")];
+            const [bare, faint, other, plain] = ["button", "p", "button", "p"].map((tag) =>
+                document.createElement(tag));
             faint.textContent = "hard to read";
             faint.style.color = "#777";
-            document.querySelector("main").append(bare, faint);
+            other.textContent = "To p";
+            other.ariaLabel = "To this probability";
+            plain.ariaLabel = "what no role tells";
+            plain.textContent = "a paragraph";
+            document.querySelector("main").append(bare, faint, other, plain);
         }"""
     )
     findings = page.evaluate(RULES)
     assert any("has no name" in finding for finding in findings)
     assert any("'hard to read'" in finding and "contrast" in finding for finding in findings)
+    assert any("shows 'to p'" in finding for finding in findings)
+    assert any("has a label and no role" in finding for finding in findings)

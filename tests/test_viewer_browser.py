@@ -320,7 +320,7 @@ def test_goals_and_other_counterfactuals(open_page):
     page.get_by_role("button", name="Make positive").click()
     until(page, above)
     page.get_by_label("Wanted probability").fill("0.3")
-    page.get_by_role("button", name="To this probability").click()
+    page.get_by_role("button", name="To p, this probability").click()
     until(page, "Math.abs(parseFloat(document.querySelector('.answer').textContent) - 0.3) < 0.05")
     page.get_by_role("button", name="Other counterfactuals").click()
     page.wait_for_selector(".alternatives img")

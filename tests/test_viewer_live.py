@@ -221,7 +221,7 @@ def test_verdicts_are_kept_on_open_images_too(client, positive, folder):
         assert client.post("/api/verdicts", json=sent).json() == {"saved": True}
     lines = client.get("/api/verdicts.csv").text.splitlines()
     assert any('"Ann-Other","live: brain-phantom","Ann","plausible"' in line for line in lines)
-    assert any("brain,out,Ann,plausible" in line for line in lines)
+    assert any('brain","out","Ann","plausible"' in line for line in lines)
 
 
 @pytest.mark.parametrize(

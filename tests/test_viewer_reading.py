@@ -69,7 +69,7 @@ def read(reader: FileReader, content: bytes, name: str):
 
 
 def request_for(path: object) -> dict:
-    shape = {"size": SIZE, "channels": 1, "limits": None}
+    shape = {"size": SIZE, "channels": 1, "limits": None, "kept": {}}
     return {"path": str(path)} | shape | asdict(Presented())
 
 
@@ -325,8 +325,6 @@ def test_a_full_disk_is_one_sentence_without_a_path(reader):
 def test_memory_of_the_reading_process_is_limited():
     """The process itself, not only the function, refuses two gigabytes more than it has."""
     program = """
-import threading
-from multiprocessing import Pipe
 from medxgan.viewer import reading_process
 reading_process._outlive = lambda folder: None
 def ask(requests):

@@ -22,6 +22,7 @@ from medxgan.viewer.arrays import LARGEST_BYTES, array_shapes, read_array, total
 from medxgan.viewer.facts import PARTS, read_facts
 from medxgan.viewer.listing import columns, figures, in_units, row
 from medxgan.viewer.plain_files import open_inside
+from medxgan.viewer.restoring import restore
 from medxgan.viewer.saved import SavedExplanation, SavedFolder, UnreadableExplanation
 from medxgan.viewer.server import make_app
 from medxgan.viewer.verdicts import VerdictStore
@@ -132,7 +133,7 @@ def test_a_value_is_told_in_its_units(tmp_path):
     for part, score in graded.scores.items():
         assert values[part] == pytest.approx(scale.value(score))
     assert [in_units(entry.facts, score) for score in (0.0, 0.5, 1.0, None)] == [0, 2, 4, None]
-    assert row(entry, [])["class"] == "grade"
+    assert row(entry, [])["class"] == "grade from 2 on"
 
 
 def test_labels_are_all_named_and_an_unknown_score_is_null(tmp_path):
@@ -185,11 +186,23 @@ def test_document_has_panes_in_their_order_and_their_numbers(tmp_path):
 
 
 def test_spacing_is_passed_on_where_it_is_known(tmp_path):
-    folder = write_folder(tmp_path / "out")
-    change_facts(tmp_path / "out" / "scan", spacing=[0.5, 0.7])
-    (shown,) = SavedFolder(folder.root).entries()
-    document = viewer_of(SavedFolder(folder.root)).get(f"/api/explanations/{shown.id}").json()
-    assert document["spacing"] == [0.5, 0.7]
+    folder = write_folder(
+        tmp_path / "out", make_explanation("ct", spacing=(0.5, 0.7)), make_explanation("photo")
+    )
+    client = viewer_of(folder)
+    known, unknown = folder.entries()
+    assert client.get(f"/api/explanations/{known.id}").json()["spacing"] == [0.5, 0.7]
+    assert client.get(f"/api/explanations/{unknown.id}").json()["spacing"] is None
+    assert restore(known).spacing == (0.5, 0.7) and restore(unknown).spacing is None
+
+
+def test_folders_that_were_saved_before_spacing_was_kept_are_read(tmp_path):
+    write_folder(tmp_path / "out")
+    facts = facts_of(tmp_path / "out" / "scan")
+    del facts["spacing"]
+    (tmp_path / "out" / "scan" / "explanation.json").write_text(json.dumps(facts), "utf-8")
+    (shown,) = SavedFolder(tmp_path / "out").entries()
+    assert restore(shown).spacing is None
 
 
 def test_maps_may_hold_what_is_not_finite_but_images_may_not(tmp_path):

@@ -57,10 +57,15 @@ def open_page(browser: Any, server: Server, watch: Watch) -> Iterator[Open]:
     """Open the viewer; afterwards nothing may have been complained of or asked elsewhere."""
     contexts = []
 
-    def open_page(size: str = "desk", scheme: str = "dark", image: str = "") -> Any:
+    def open_page(
+        size: str = "desk", scheme: str = "dark", image: str = "", server: Server = server
+    ) -> Any:
         width, height = SIZES[size]
-        viewport = {"width": width, "height": height}
-        context = browser.new_context(viewport=viewport, color_scheme=scheme)
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            has_touch=size != "desk",
+        )
         contexts.append(context)
         page = context.new_page()
         watch.follow(page, server.address)

@@ -24,6 +24,22 @@
     if (!named(element)) findings.push(`${what(element)} has no name`);
     if (element.tabIndex > 0) findings.push(`${what(element)} has a tabindex above 0`);
   }
+  const words = (text) => (text ?? "").toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const read = (element) =>
+    element.getAttribute("aria-hidden") === "true"
+      ? []
+      : [...element.childNodes].flatMap((node) =>
+          node instanceof Element ? read(node) : words(node.textContent),
+        );
+  for (const element of all("a[aria-label], button[aria-label], summary[aria-label]")) {
+    const [seen, name] = [read(element), words(element.getAttribute("aria-label"))];
+    if (!` ${name.join(" ")} `.includes(` ${seen.join(" ")} `) && seen.length > 0)
+      findings.push(`${what(element)} is named '${name.join(" ")}' and shows '${seen.join(" ")}'`);
+  }
+  for (const element of all("[aria-label]")) {
+    if (element.matches("p, span, div, b, abbr, figcaption, label") && !element.role)
+      findings.push(`${what(element)} has a label and no role that takes one`);
+  }
   for (const image of all("img")) {
     if (!image.hasAttribute("alt")) findings.push(`${what(image)} has no alt`);
   }

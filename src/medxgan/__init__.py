@@ -12,7 +12,8 @@ from medxgan.version import __version__
 if TYPE_CHECKING:
     from medxgan.classifiers import BlackBox
     from medxgan.explain.lig import LatentIntegratedGradients
-    from medxgan.explainer import Explainer, Explanations
+    from medxgan.explainer import Explainer
+    from medxgan.explanations import Explanations
     from medxgan.loader import load
     from medxgan.types import ClassifierSpec, Explanation, Latent, Status
 
@@ -21,7 +22,7 @@ HOMES = {
     "ClassifierSpec": "medxgan.types",
     "Explainer": "medxgan.explainer",
     "Explanation": "medxgan.types",
-    "Explanations": "medxgan.explainer",
+    "Explanations": "medxgan.explanations",
     "Latent": "medxgan.types",
     "LatentIntegratedGradients": "medxgan.explain.lig",
     "Status": "medxgan.types",

@@ -19,6 +19,7 @@ from torch import Tensor
 from medxgan.atomic import atomic_file
 from medxgan.classifiers import TorchClassifier
 from medxgan.config import NetworkSettings
+from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
 from medxgan.errors import BundleError, nearest
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.networks.encoder import Encoder
@@ -104,6 +105,8 @@ class Manifest(_Part):
         metrics: figures measured on held-out images.
         intensity_limits: stored values of the training images that became -1 and +1; for 16-bit
             files, whose depth one image cannot tell.
+        presentation: window and axis of the training images, for DICOM and NIfTI files to explain;
+            nothing in bundles that were written before this was kept.
         data_licence: what the training images may be used for.
         generator_version: version of this program that wrote the bundle.
     """
@@ -119,6 +122,7 @@ class Manifest(_Part):
     training: dict[str, Any]
     metrics: dict[str, Any]
     intensity_limits: tuple[float, float] | None = None
+    presentation: KeptPresentation = NOTHING_KEPT
     data_licence: str
     generator_version: str
 

@@ -11,6 +11,7 @@ from medxgan.config import NetworkSettings
 from medxgan.direction_figures import evidence_of, other_side
 from medxgan.direction_file import FittedDirection
 from medxgan.errors import ConfigError, DataError
+from medxgan.explain.batch import checked_images
 from medxgan.explain.scores import evaluate
 from medxgan.explain.series import Series, answers_of, draw_levels, evidence_for
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
@@ -164,7 +165,7 @@ class DirectedExplainer(Explainer):
         """
         chosen = make_settings(DEFAULT_METHODS, settings | {"frames": frames})
         end = evidence_for(answer, self.spec)
-        images = self._checked(images)
+        images = checked_images(images, self.spec)
         names = list(names or [f"image-{number}" for number in range(1, len(images) + 1)])
         if len(names) != len(images):
             raise DataError(f"{len(images)} images need {len(images)} names, got {len(names)}")
@@ -281,6 +282,7 @@ def _manifest(style: StyleBundle, direction: FittedDirection, layers: int) -> Ma
             "direction": fitted.fit,
         },
         intensity_limits=drawn.intensity_limits,
+        presentation=drawn.presentation,
         data_licence=drawn.data_licence,
         generator_version=drawn.generator_version,
     )

@@ -33,6 +33,8 @@ NEAREST_END = math.log(0.6 / 0.4)
 PLACED_AND_MOVED = 16
 """Drawn images on which the limit of a move is measured as explanations move, a second each."""
 AT_ONCE = 512
+AGAIN_AT_ONCE = 7
+"""Another batch size than any before: sums are rounded in another order."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,17 @@ def draw_samples(
         done = min(len(answers) * AT_ONCE, count)
         on_done(done)
     return Samples(z1, torch.cat(answers))
+
+
+def measure_noise(network: DirectedGenerator, evidence: Score, asked: Samples) -> float:
+    """By how much evidence differs when it is asked for again, in batches of another size.
+
+    Returns:
+        Root mean square of the differences: what of the answers is rounding, or chance.
+    """
+    answer = answer_of(network, evidence)
+    again = [answer(part, torch.zeros_like(part)) for part in asked.z1.split(AGAIN_AT_ONCE)]
+    return float((torch.cat(again) - asked.evidence).double().square().mean().sqrt())
 
 
 def explained(

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from torch import Tensor
 from medxgan.bundle import Bundle, Manifest
 from medxgan.classifiers import TorchClassifier
 from medxgan.data import Dataset, Inputs, open_dataset, read_inputs
-from medxgan.data.images import is_image
-from medxgan.errors import ConfigError, DataError
-from medxgan.explain.attribution import attributions
-from medxgan.explain.counterfactual import plausible_positives, transfer
-from medxgan.explain.scores import answers, evaluate, probability
+from medxgan.data.opening import is_dataset
+from medxgan.data.presentation import AS_STORED, Presentation, Spacing
+from medxgan.errors import ConfigError
+from medxgan.explain.assembly import Ends, assemble
+from medxgan.explain.batch import Batch, make_batch
+from medxgan.explain.counterfactual import positive_ends
+from medxgan.explain.scores import evaluate, probability
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
-from medxgan.explain.traversal import even_strengths, film
-from medxgan.explain.trust import judge
+from medxgan.explanations import Explanations
 from medxgan.inversion import (
     MOMENTUM,
     PUBLISHED_MOMENTUM,
@@ -28,25 +30,12 @@ from medxgan.inversion import (
     encode,
     refine,
 )
-from medxgan.report import render_report, write_report
 from medxgan.surrogate_notes import surrogate_notes
 from medxgan.types import ClassifierSpec, Explanation, Generator, Latent
 
 IMAGES_AT_ONCE = 32
 CANDIDATES = 24
 ALTERNATIVES = 4
-
-
-class Explanations(list[Explanation]):
-    """Explanations of several images, in their order."""
-
-    def save(self, folder: str | os.PathLike[str], **report: Any) -> Path:
-        """Write ``report.html``, a table, and a folder of pictures and arrays for each image."""
-        return write_report(self, folder, **report)
-
-    def to_html(self, **report: Any) -> str:
-        """One self-contained HTML page."""
-        return render_report(self, **report)
 
 
 class Explainer:
@@ -148,62 +137,72 @@ class Explainer:
         *,
         names: Sequence[str] | None = None,
         masks: Sequence[Tensor | None] | None = None,
+        spacings: Sequence[Spacing | None] | None = None,
+        presentation: Presentation | None = None,
         **settings: Any,
-    ) -> "Explanation | Explanations":
+    ) -> Explanation | Explanations:
         """Explain one image, or several.
 
         Args:
-            images: one image ``[C, H, W]`` or a file: the result is an ``Explanation``. A batch
-                ``[N, C, H, W]`` in [-1, 1], a folder or an archive: the result is a list of them.
+            images: one image ``[C, H, W]`` in [-1, 1], or a file that gives one: the result is an
+                ``Explanation``. A batch ``[N, C, H, W]``, a folder, an archive, or a file that
+                gives several images: the result is a list of them, ``Explanations``. What files
+                give is said under ``read``: as in ``medxgan explain``, a DICOM file of several
+                frames all that show something, a NIfTI file its best slice.
             target: index or name of the class; the bundle's own where None.
             methods: attributions to compute.
             names: of the images, for reports; numbers where None.
             masks: lesion masks, bool ``[H, W]`` or None for each image.
+            spacings: distance of the rows and columns in the patient, mm, or None for each image;
+                files bring their own.
+            presentation: how DICOM and NIfTI files are shown, and which slices are taken.
             settings: further fields of ``ExplainSettings``: refine, start, frames, steps, seed.
 
         Raises:
-            ConfigError: an unknown method or setting, or a target that the bundle does not explain.
-            DataError: images of another shape, not finite, or that cannot be read; not one name or
-                mask for each.
+            ConfigError: an unknown method or setting, a target that the bundle does not explain, or
+                a presentation of what is no DICOM or NIfTI file.
+            DataError: images of another shape, not finite, or that cannot be read; not one name,
+                mask or spacing for each.
         """
         self._check_target(target)
         chosen = make_settings(methods, settings)
         if isinstance(images, str | os.PathLike):
             path = Path(images)
-            inputs = self.read([path])
+            inputs = self.read([path], presentation=presentation or AS_STORED)
             for note in inputs.notes:
                 warnings.warn(note, stacklevel=2)
-            alone = path.is_file() and is_image(path)
-            return self.explain(
-                inputs.images[0] if alone else inputs.images,
-                None,
-                methods,
-                names=inputs.names,
-                masks=inputs.masks,
-                **settings,
+            alone = len(inputs) == 1 and not is_dataset(path)
+            images, names = inputs.images, inputs.names
+            masks, spacings = inputs.masks, inputs.spacings
+        elif presentation is not None:
+            raise ConfigError(
+                "a presentation says how files are shown, and the images are a tensor; leave it "
+                "out, or give the path of a file"
             )
-        if images.ndim == 3:
-            return self._explain_batch(
-                self._checked(images[None]), chosen, list(names or ["image"]), list(masks or [None])
-            )[0]
-        images = self._checked(images)
-        for noun, given in (("names", names), ("masks", masks)):
-            if given and len(given) != len(images):
-                raise DataError(f"{len(images)} images need {len(images)} {noun}, got {len(given)}")
-        width = len(str(len(images)))
-        names = list(names or [f"image-{i + 1:0{width}d}" for i in range(len(images))])
-        masks = list(masks or [None] * len(images))
+        else:
+            alone = images.ndim == 3
+        batch = make_batch(images, self.spec, names=names, masks=masks, spacings=spacings)
         explanations = Explanations()
-        for start in range(0, len(images), IMAGES_AT_ONCE):
-            part = slice(start, start + IMAGES_AT_ONCE)
-            explanations += self._explain_batch(images[part], chosen, names[part], masks[part])
-        return explanations
+        for part in batch.split(IMAGES_AT_ONCE):
+            explanations += self._explain_batch(part, chosen)
+        return explanations[0] if alone else explanations
 
-    def read(self, paths: Sequence[Path], split: str | None = None) -> Inputs:
+    def read(
+        self,
+        paths: Sequence[Path],
+        split: str | None = None,
+        presentation: Presentation = AS_STORED,
+    ) -> Inputs:
         """Read files, folders and archives as the images that this bundle takes.
+
+        Of a NIfTI file that is named itself that is the best slice, unless ``presentation`` chooses
+        others: the one on which the log-odds of the explained class are greatest. Of folders and
+        DICOM files it is all that show something.
 
         Raises:
             DataError: one of them cannot be read, or has no such split.
+            MissingPackageError: one of them needs a package that is not installed.
+            ConfigError: ``presentation`` asks what no file can give.
         """
         return read_inputs(
             paths,
@@ -211,20 +210,38 @@ class Explainer:
             channels=self.spec.channels,
             split=split,
             limits=self.bundle.intensity_limits,
+            presentation=self.presentation(presentation),
         )
 
-    def open_dataset(self, path: Path) -> Dataset:
+    def open_dataset(self, path: Path, presentation: Presentation = AS_STORED) -> Dataset:
         """Open a data set with the size, channels and grey scale that this bundle takes.
 
         Raises:
             DataError: it cannot be read.
+            MissingPackageError: a file in it needs a package that is not installed.
+            ConfigError: ``presentation`` asks what no file in it can give.
         """
         return open_dataset(
             path,
             size=self.spec.size,
             channels=self.spec.channels,
             limits=self.bundle.intensity_limits,
+            presentation=self.presentation(presentation),
         )
+
+    def presentation(self, chosen: Presentation = AS_STORED) -> Presentation:
+        """How DICOM and NIfTI files are shown: as chosen, else as the bundle was trained with.
+
+        The best slice is the one on which the model is most sure.
+        """
+
+        def score(images: Tensor) -> Tensor:
+            return evaluate(
+                lambda part: self.classifier.log_odds(part, self.target), images.to(self.device)
+            )
+
+        kept = self.bundle.presentation
+        return replace(chosen, score=chosen.score or score, kept=kept)
 
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
         """Codes of images ``[N, C, H, W]`` by encoder or cold start, refined if asked for."""
@@ -240,79 +257,22 @@ class Explainer:
         steps = self.inversion_steps if settings.refine is None else settings.refine
         return refine(self.generator, self.classifier, self.target, images, start, steps, momentum)
 
-    def _explain_batch(
-        self,
-        images: Tensor,
-        settings: ExplainSettings,
-        names: Sequence[str],
-        masks: Sequence[Tensor | None],
-    ) -> list[Explanation]:
-        images = images.to(self.device)
+    def _explain_batch(self, batch: Batch, settings: ExplainSettings) -> list[Explanation]:
+        images = batch.images.to(self.device)
         inverted = self.invert(images, settings)
         positive = self._scores(images) >= 0.5
-        strength_z2, alternatives, alternative_scores = self._positive_end(
-            inverted, positive, settings.seed
-        )
-        latent = Latent(inverted.z1, strength_z2)
-        shape = positive.view(-1, 1, 1, 1)
-
-        strengths = even_strengths(settings.frames).to(self.device)
-        frames, probabilities = film(
-            self.generator, self.classifier, self.target, latent.z1, latent.z2, strengths=strengths
-        )
-        with torch.no_grad():
-            path = self.generator.film(
-                latent.z1, latent.z2, even_strengths(settings.steps + 1).to(self.device)
-            )
-        reconstruction = torch.where(shape, frames[-1], frames[0])
-        counterfactual = torch.where(shape, frames[0], frames[-1])
-        transferred = transfer(images, reconstruction, counterfactual)
-        maps, skipped = attributions(
-            settings.methods,
+        z2, alternatives, alternative_scores = self._positive_end(inverted, positive, settings.seed)
+        latent = Latent(inverted.z1, z2)
+        judged = self._judged_codes(inverted, latent)
+        return assemble(
+            batch._replace(images=images),
+            Ends(latent, judged, positive, alternatives, alternative_scores),
+            generator=self.generator,
             classifier=self.classifier,
-            target=self.target,
-            images=images,
-            reconstruction=reconstruction,
-            path=path,
-            n_steps=settings.steps,
+            manifest=self.bundle,
+            settings=settings,
+            notes=self.notes,
         )
-        answered = {
-            "image": answers(self.classifier, images),
-            "reconstruction": answers(self.classifier, reconstruction),
-            "counterfactual": answers(self.classifier, counterfactual),
-            "transferred": answers(self.classifier, transferred),
-        }
-        scores = {part: self.spec.score(rows, self.target) for part, rows in answered.items()}
-        codes = self._judged_codes(inverted, latent)
-        statuses = judge(images, reconstruction, codes, scores, self.bundle.thresholds, self.spec)
-        cpu = torch.device("cpu")
-        return [
-            Explanation(
-                name=str(names[i]),
-                image=images[i].to(cpu),
-                reconstruction=reconstruction[i].to(cpu),
-                counterfactual=counterfactual[i].to(cpu),
-                transferred=transferred[i].to(cpu),
-                frames=frames[:, i].to(cpu),
-                strengths=strengths.to(cpu),
-                probabilities=probabilities[:, i].to(cpu),
-                difference=(frames[-1, i] - frames[0, i]).to(cpu),
-                attributions={name: values[i].to(cpu) for name, values in maps.items()},
-                latent=Latent(latent.z1[i : i + 1].to(cpu), latent.z2[i : i + 1].to(cpu)),
-                target=self.target,
-                target_name=self.bundle.target_name,
-                scores={name: float(values[i]) for name, values in scores.items()},
-                alternatives=alternatives[i].to(cpu),
-                alternative_scores=alternative_scores[i].to(cpu),
-                status=statuses[i],
-                mask=masks[i],
-                skipped=skipped,
-                spec=self.spec,
-                answers={part: rows[i].to(cpu) for part, rows in answered.items()},
-                notes=self.notes,
-            )
-            for i in range(len(images))
-        ]
 
     def _judged_codes(self, inverted: Latent, shown: Latent) -> Latent:
         """Codes that must be plausible: found for the image; what is drawn from the prior is so."""
@@ -326,27 +286,16 @@ class Explainer:
         A positive image ends at its own code. A negative one has none: it ends at the strongest
         of several drawn from the prior.
         """
-        z2 = inverted.z2.clone()
-        channels, size = self.spec.channels, self.spec.size
-        alternatives = [torch.empty(0, channels, size, size)] * len(z2)
-        alternative_scores = [torch.empty(0)] * len(z2)
-        rows = torch.nonzero(~positive).flatten()
-        if len(rows) > 0:
-            candidates = self.sample_codes(CANDIDATES, positive=True, seed=seed)[1]
-            found = plausible_positives(
-                self.generator,
-                self.classifier,
-                self.target,
-                inverted.z1[rows],
-                candidates,
-                count=ALTERNATIVES,
-            )
-            z2[rows] = found.z2[0]
-            for column, row in enumerate(rows.tolist()):
-                kept = found.found[:, column]
-                alternatives[row] = found.images[:, column][kept]
-                alternative_scores[row] = found.probabilities[:, column][kept]
-        return z2, alternatives, alternative_scores
+        candidates = self.sample_codes(CANDIDATES, positive=True, seed=seed)[1]
+        return positive_ends(
+            self.generator,
+            self.classifier,
+            self.target,
+            inverted,
+            positive,
+            candidates,
+            ALTERNATIVES,
+        )
 
     def _scores(self, images: Tensor) -> Tensor:
         return evaluate(probability(self.classifier, self.target), images)
@@ -360,15 +309,3 @@ class Explainer:
                 f"this bundle explains the class '{self.bundle.target_name}', got "
                 f"'{self.spec.class_names[index]}'; train a bundle with --target for it"
             )
-
-    def _checked(self, images: Tensor) -> Tensor:
-        expected = [self.spec.channels, self.spec.size, self.spec.size]
-        if images.ndim != 4 or list(images.shape[1:]) != expected or len(images) == 0:
-            raise DataError(
-                f"images must be [N, {', '.join(map(str, expected))}] with N at least 1, "
-                f"got {list(images.shape)}; resize them or convert their channels first"
-            )
-        images = images.float()
-        if not bool(torch.isfinite(images).all()) or float(images.abs().max()) > 1 + 1e-4:
-            raise DataError("images must lie in [-1, 1], got NaN, infinity or values outside")
-        return images

@@ -1,20 +1,21 @@
 """``medxgan explain``: from a bundle and images to a report."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
 import torch
-from torch import Tensor
 
 from medxgan.classifiers.likeness import likeness
 from medxgan.classifiers.surrogate import WithSurrogate, true_model_of
-from medxgan.data import Dataset, Inputs, Presentation, open_dataset, read_inputs
+from medxgan.data import Inputs
 from medxgan.explain.scores import evaluate, probability
+from medxgan.explain.series import Series
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
-from medxgan.explainer import IMAGES_AT_ONCE, Explainer, Explanations
+from medxgan.explainer import IMAGES_AT_ONCE, Explainer
+from medxgan.explanations import Explanations
 from medxgan.quality import poorness, share_text
 from medxgan.scoretext import words_for
 from medxgan.surrogate_notes import here_text
@@ -49,55 +50,6 @@ def parse_settings(methods: str | None, *, start: str, **settings: int | None) -
     return make_settings(names, settings | {"start": start})
 
 
-def read_shown(
-    explainer: Explainer, paths: Sequence[Path], split: str | None, presentation: Presentation
-) -> Inputs:
-    """Read files, folders and archives as the images that a bundle takes.
-
-    The best slice is the one on which the log-odds of the explained class are greatest.
-
-    Raises:
-        DataError: one of them cannot be read, or has no such split.
-        MissingPackageError: one of them needs a package that is not installed.
-        ConfigError: ``presentation`` asks what no file can give.
-    """
-    return read_inputs(
-        paths,
-        size=explainer.spec.size,
-        channels=explainer.spec.channels,
-        split=split,
-        limits=explainer.bundle.intensity_limits,
-        presentation=_with_score(explainer, presentation),
-    )
-
-
-def open_shown(explainer: Explainer, path: Path, presentation: Presentation) -> Dataset:
-    """Open a data set with the size, channels and grey scale that a bundle takes.
-
-    Raises:
-        DataError: it cannot be read.
-        MissingPackageError: a file in it needs a package that is not installed.
-        ConfigError: ``presentation`` asks what no file in it can give.
-    """
-    return open_dataset(
-        path,
-        size=explainer.spec.size,
-        channels=explainer.spec.channels,
-        limits=explainer.bundle.intensity_limits,
-        presentation=_with_score(explainer, presentation),
-    )
-
-
-def _with_score(explainer: Explainer, presentation: Presentation) -> Presentation:
-    def score(images: Tensor) -> Tensor:
-        return evaluate(
-            lambda part: explainer.classifier.log_odds(part, explainer.target),
-            images.to(explainer.device),
-        )
-
-    return replace(presentation, score=score)
-
-
 def explain_inputs(
     explainer: Explainer,
     inputs: Inputs,
@@ -122,6 +74,7 @@ def explain_inputs(
             methods,
             names=inputs.names[part],
             masks=inputs.masks[part],
+            spacings=inputs.spacings[part],
             **options,
         )
         assert isinstance(explained, Explanations)
@@ -136,10 +89,12 @@ def write_explanations(
     out: Path,
     *,
     shown: Mapping[str, str] = MappingProxyType({}),
+    series: Sequence[Series] = (),
 ) -> Path:
     """Write report, table and pictures, with what the bundle says of itself; path of the report.
 
-    ``shown`` is what the user chose of how DICOM and NIfTI files are shown.
+    ``shown`` is what the user chose of how DICOM and NIfTI files are shown; ``series`` are of the
+    same images to a requested answer.
 
     Raises:
         OutputError: ``out`` cannot be written; no file is left half-written.
@@ -174,6 +129,7 @@ def write_explanations(
             **shown,
             "written by": f"medxgan {__version__}",
         },
+        series=series,
     )
 
 

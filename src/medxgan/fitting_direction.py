@@ -15,6 +15,7 @@ from medxgan.direction_figures import (
     evidence_of,
     explained,
     measure_ends,
+    measure_noise,
     measure_redrawn,
     other_side,
 )
@@ -39,6 +40,8 @@ HELD_OUT, MOVED, TRIED, WATCHED = 1 / 4, 1 / 64, 1 / 128, 1 / 320
 out, of which some are moved to the other side. On others the direction is chosen: some are moved
 along every one that is tried, and the change of fewer still is watched."""
 FEWEST = 4
+ASKED_AGAIN = 64
+"""Drawn images that the model is asked about a second time, in smaller batches."""
 DAMPINGS = (0.1, 1.0, 10.0, 100.0)
 """Of ``least_change``, the first one preserves the image best."""
 KEPT = 0.9
@@ -90,7 +93,8 @@ def fit_direction(
 
     Raises:
         ClassifierError: it or the oracle takes other images than the generator draws, it gives
-            all of them the same answer, or the oracle is the model itself or cannot be kept.
+            all of them the same answer but for rounding, or the oracle is the model itself or
+            cannot be kept.
         ConfigError: fewer samples than twice the dimensions of w.
     """
     check_fits(bundle, classifier)
@@ -114,8 +118,11 @@ def fit_direction(
     asked = draw_samples(network, evidence, count, seed, tell)
     fitted, choosing = asked[:samples], asked[samples : samples + tried]
     held_out = asked[samples + tried :]
+    noise = measure_noise(network, evidence, asked[:ASKED_AGAIN])
     for part in (fitted, held_out):
-        check_varies(part.evidence, classifier.spec, target, "drawn images", NO_DIRECTION)
+        check_varies(
+            part.evidence, classifier.spec, target, "drawn images", NO_DIRECTION, noise=noise
+        )
     weights = _regress(kind, fitted)
     metric = _mean_metric(network, choosing.z1[:watched], progress)
     ends = ends_of(asked.evidence)

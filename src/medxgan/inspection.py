@@ -9,25 +9,17 @@ from typing import Any
 
 from medxgan.bundle import (
     MANIFEST_NAME,
-    ClassifierRecord,
-    Manifest,
     find_bundle,
-    load_bundle,
-    read_manifest,
     shipped_bundles,
 )
-from medxgan.classifiers import KINDS
+from medxgan.bundle_inspection import bundle_finding, direction_finding
 from medxgan.classifiers.model_files import kind_of_file
-from medxgan.classifiers.surrogate import true_model_of
 from medxgan.config import TrainingSettings, load_settings, settings_to_toml
 from medxgan.data import Dataset, open_dataset
 from medxgan.data.formats import FORMATS_IN_WORDS, kind_of
 from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
-from medxgan.direction_figures import figure_text
 from medxgan.direction_file import MANIFEST_NAME as DIRECTION_MANIFEST
-from medxgan.direction_file import DirectionManifest, read_direction_manifest
-from medxgan.direction_folder import FOLDER, fitted_directions
 from medxgan.errors import DataError
 from medxgan.image_inspection import image_finding, note_facts
 from medxgan.model_inspection import (
@@ -38,12 +30,9 @@ from medxgan.model_inspection import (
     classifier_finding,
     figure_words,
     model_file_finding,
-    spec_facts,
     specification_finding,
     weights_finding,
 )
-from medxgan.quality import poorness
-from medxgan.style_bundle import StyleManifest
 from medxgan.training.loop import LOG_NAME
 from medxgan.training.state import CHECKPOINT_NAME
 
@@ -79,7 +68,7 @@ def inspect(
     path, given = Path(source), Given(weights, spec)
     if not path.exists():
         if source in shipped_bundles():
-            return _bundle(find_bundle(source), source)
+            return bundle_finding(find_bundle(source), source)
         if ":" in source or spec is not None:
             return classifier_finding(source, given)
         names = ", ".join(shipped_bundles()) or "none"
@@ -113,9 +102,9 @@ def inspect(
 
 def _folder(path: Path) -> Finding:
     if (path / MANIFEST_NAME).is_file():
-        return _bundle(path, str(path))
+        return bundle_finding(path, str(path))
     if (path / DIRECTION_MANIFEST).is_file():
-        return _direction(path)
+        return direction_finding(path)
     if (path / CHECKPOINT_NAME).is_file():
         return _run(path)
     return _dataset(path)
@@ -160,118 +149,6 @@ def _split_words(data: Dataset, index: int) -> str:
     names = dict(enumerate(data.class_names)) | {UNLABELLED: "unlabelled"}
     parts = [f"{counts[label]} {name}" for label, name in names.items() if counts[label]]
     return ", ".join(parts) or "no images"
-
-
-def _bundle(folder: Path, source: str) -> Finding:
-    manifest = read_manifest(folder)
-    if isinstance(manifest, StyleManifest):
-        return _style_bundle(manifest, folder, source)
-    if manifest.classifier.included:
-        load_bundle(folder)  # says whether the weights are whole and fit
-    limits = manifest.thresholds
-    warning = poorness(manifest.metrics.get("held_out", {}))
-    facts = {
-        "name": manifest.name,
-        "method": manifest.method,
-        "explained class": manifest.target_name,
-        **spec_facts(manifest.spec),
-        "classifier": _record_words(manifest.classifier),
-        "oracle": _record_words(manifest.oracle) if manifest.oracle else "none",
-        "trained on": _training_words(manifest),
-        "trusted up to": f"reconstruction error {limits.reconstruction_error:.3f}, prediction gap "
-        f"{limits.prediction_gap:.2f}, code lengths {limits.structure_length:.2f} and "
-        f"{limits.pathology_length:.2f} ({limits.quantile:.0%} of {limits.images} images)",
-        **{f"{name} images": figure_words(part) for name, part in manifest.metrics.items()},
-        **({"warning": warning} if warning else {}),
-        "licence of the data": manifest.data_licence,
-        "written by": f"medxgan {manifest.generator_version}",
-    }
-    given = "" if manifest.classifier.included else " --classifier MODEL"
-    return Finding("a bundle", facts, f"explain {source} IMAGE --out FOLDER{given}")
-
-
-def _style_bundle(manifest: StyleManifest, folder: Path, source: str) -> Finding:
-    load_bundle(folder)
-    limits, images = manifest.thresholds, manifest.images
-    facts = {
-        "name": manifest.name,
-        "method": manifest.method,
-        **_direction_facts(folder),
-        "images": f"{images.size} x {images.size} pixels, {channel_words(images.channels)}",
-        "codes": f"{manifest.network.code} dimensions; the encoder gives one "
-        f"{'for all layers (W)' if manifest.network.encoder_space == 'w' else 'a layer (W+)'}",
-        "noise inputs": "yes" if manifest.network.noise else "no",
-        "trained on": _training_words(manifest),
-        "trusted up to": f"reconstruction error {limits.reconstruction_error:.3f}, code distance "
-        f"{limits.code_distance:.2f} ({limits.quantile:.0%} of {limits.images} images)",
-        **{f"{name} images": figure_words(part) for name, part in manifest.metrics.items()},
-        "licence of the data": manifest.data_licence,
-        "written by": f"medxgan {manifest.generator_version}",
-    }
-    return Finding("a bundle of a style-based generator", facts, _use_of_directions(folder, source))
-
-
-def _use_of_directions(folder: Path, source: str) -> str:
-    names = fitted_directions(folder)
-    if not names:
-        return f"fit-direction {source} --classifier FILE"
-    record = read_direction_manifest(folder / FOLDER / names[0]).classifier
-    chosen = f" --direction {names[0]}" if len(names) > 1 else ""
-    given = "" if record.included else " --classifier MODEL"
-    return f"explain {source} IMAGE --out FOLDER{chosen}{given}"
-
-
-def _direction_facts(folder: Path) -> Facts:
-    """One line for each direction that lies in the bundle."""
-    names = fitted_directions(folder)
-    if not names:
-        return {"directions": "none yet; one is fitted for each model"}
-    return {
-        f"direction '{name}'": _direction_words(read_direction_manifest(folder / FOLDER / name))
-        for name in names
-    }
-
-
-def _direction_words(manifest: DirectionManifest) -> str:
-    return (
-        f"'{manifest.target_name}' of {_record_words(manifest.classifier)}; explains "
-        f"{figure_text(manifest.fit['explained'])} of the variance of its evidence (random "
-        f"directions {figure_text(manifest.fit['explained_by_random_mean'])})"
-    )
-
-
-def _direction(folder: Path) -> Finding:
-    manifest = read_direction_manifest(folder)
-    facts = {
-        "name": manifest.name,
-        "explained class": manifest.target_name,
-        **spec_facts(manifest.classifier.spec),
-        "classifier": _record_words(manifest.classifier),
-        "oracle": _record_words(manifest.oracle) if manifest.oracle else "none",
-        "generator": manifest.generator[:12],
-        "regression": manifest.kind,
-        "figures": figure_words(manifest.fit),
-        "written by": f"medxgan {manifest.generator_version}",
-    }
-    given = "" if manifest.classifier.included else " --classifier MODEL"
-    use = f"explain BUNDLE IMAGE --direction {folder} --out FOLDER{given}"
-    return Finding("a direction in a style-based generator", facts, use)
-
-
-def _record_words(record: ClassifierRecord) -> str:
-    place = "inside" if record.included else f"not inside (from {record.source})"
-    what = record.architecture or (KINDS[record.kind].title if record.kind else "own model")
-    known = true_model_of(record.measured)
-    stands = "" if known is None else f"; stands for {known}"
-    return f"{what} {record.fingerprint[:12]}, {place}{stands}"
-
-
-def _training_words(manifest: Manifest | StyleManifest) -> str:
-    told = manifest.training
-    return (
-        f"{told.get('data')} ({told.get('training_images')} images), "
-        f"{told.get('images_shown')} shown in {told.get('seconds')} s, seed {told.get('seed')}"
-    )
 
 
 def _run(folder: Path) -> Finding:
@@ -333,9 +210,9 @@ def _toml(path: Path) -> Finding:
 
 def _json(path: Path) -> Finding:
     if path.name == MANIFEST_NAME:
-        return _bundle(path.parent, str(path.parent))
+        return bundle_finding(path.parent, str(path.parent))
     if path.name == DIRECTION_MANIFEST:
-        return _direction(path.parent)
+        return direction_finding(path.parent)
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:

@@ -1,16 +1,22 @@
 """Is there a place to write to? Asked before hours of work, not after them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from medxgan.errors import OutputError
 
 
-def check_writable_folder(folder: Path) -> None:
+def check_writable_folder(folder: Path, inputs: Sequence[Path] = ()) -> None:
     """Make sure that a folder can be written to, or made; leaves nothing behind.
 
+    Args:
+        folder: where pictures will be written.
+        inputs: what is read; pictures in a folder of images would be read as such the next time.
+
     Raises:
-        OutputError: a file is in the way, or there is no permission or no space.
+        OutputError: a file is in the way, there is no permission or no space, or it lies in one of
+            ``inputs``.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as parent:
@@ -18,6 +24,12 @@ def check_writable_folder(folder: Path) -> None:
     ...     Path(parent, "new").exists()
     False
     """
+    for read in inputs:
+        if read.is_dir() and folder.resolve().is_relative_to(read.resolve()):
+            raise OutputError(
+                f"--out must not lie in the folder that is read, where its pictures would be taken "
+                f"for images the next time, got '{folder}' in '{read}'; choose another --out"
+            )
     try:
         nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         if not nearest.is_dir():

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from medxgan.config import StyleNetworkSettings
+from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
 from medxgan.errors import BundleError
 from medxgan.networks.stylegan import StyleGenerator
 from medxgan.networks.stylegan_encoder import StyleEncoder
@@ -70,6 +71,8 @@ class StyleManifest(_Part):
         metrics: figures measured on held-out images.
         intensity_limits: stored values of the training images that became -1 and +1; for 16-bit
             files, whose depth one image cannot tell.
+        presentation: window and axis of the training images, for DICOM and NIfTI files to explain;
+            nothing in bundles that were written before this was kept.
         data_licence: what the training images may be used for.
         generator_version: version of this program that wrote the bundle.
     """
@@ -83,6 +86,7 @@ class StyleManifest(_Part):
     training: dict[str, Any]
     metrics: dict[str, Any]
     intensity_limits: tuple[float, float] | None = None
+    presentation: KeptPresentation = NOTHING_KEPT
     data_licence: str
     generator_version: str
 

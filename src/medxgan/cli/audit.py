@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
-    Axis,
     BestSlice,
+    BundleAxis,
     BundleName,
+    BundleWindow,
     DataPath,
     Device,
     Direction,
@@ -20,7 +21,6 @@ from medxgan.cli.options import (
     Split,
     Volume,
     Weights,
-    Window,
 )
 
 STAGES = {
@@ -54,8 +54,8 @@ def audit(
     weights: Weights = None,
     spec: Spec = None,
     refine: Refine = None,
-    window: Window = None,
-    axis: Axis = None,
+    window: BundleWindow = None,
+    axis: BundleAxis = None,
     slice: BestSlice = None,
     volume: Volume = None,
     seed: Seed = 12345,
@@ -73,7 +73,7 @@ def audit(
     from medxgan.data import parse_presentation
     from medxgan.data.choosing import choose_images
     from medxgan.explain import METHODS
-    from medxgan.explaining import open_shown, parse_settings
+    from medxgan.explaining import parse_settings
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, stages
@@ -82,13 +82,13 @@ def audit(
     chosen = parse_settings(names, start="encoder", refine=refine)
     settings = AuditSettings(chosen.methods, most=most, masks=not ignore_masks, seed=seed)
     presentation = parse_presentation(window, axis, slice, volume, may_score=True)
-    check_writable_folder(out)
+    check_writable_folder(out, [data])
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
     if refine is not None:
         explainer.inversion_steps = refine
     with busy(f"Reading {data}", quiet=quiet):
-        opened = open_shown(explainer, data, presentation)
+        opened = explainer.open_dataset(data, presentation)
     images, _ = choose_images(opened, split, labelled=False)
     say_notes(images.notes, quiet=quiet)
     with stages(STAGES, quiet=quiet) as tell:

@@ -7,9 +7,10 @@ import typer
 
 from medxgan.cli.options import (
     INTERRUPTED,
-    Axis,
     BestSlice,
+    BundleAxis,
     BundleName,
+    BundleWindow,
     DataPath,
     Device,
     Direction,
@@ -21,7 +22,6 @@ from medxgan.cli.options import (
     Split,
     Volume,
     Weights,
-    Window,
 )
 
 STAGES = {
@@ -65,8 +65,8 @@ def evaluate(
         bool, typer.Option("--no-controls", help="Leave out what should come out worse.")
     ] = False,
     refine: Refine = None,
-    window: Window = None,
-    axis: Axis = None,
+    window: BundleWindow = None,
+    axis: BundleAxis = None,
     slice: BestSlice = None,
     volume: Volume = None,
     seed: Seed = 12345,
@@ -78,11 +78,12 @@ def evaluate(
     from medxgan.console import say_notes
     from medxgan.data import parse_presentation
     from medxgan.data.choosing import choose_images
+    from medxgan.data.origin import kinds_of
     from medxgan.evaluate import evaluate as measure
     from medxgan.evaluate.demands import check_numbers
     from medxgan.evaluate.output import caution_of, print_evaluation, write_evaluation
     from medxgan.evaluate.parts import finished_before
-    from medxgan.explaining import open_shown, parse_settings
+    from medxgan.explaining import parse_settings
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, stages
@@ -90,15 +91,16 @@ def evaluate(
     settings = parse_settings(methods, start="encoder", refine=refine)
     check_numbers(codes=codes)
     presentation = parse_presentation(window, axis, slice, volume, may_score=True)
-    check_writable_folder(out)
+    check_writable_folder(out, [data])
     finished = finished_before(out)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     judge = load_classifier(oracle) if oracle is not None else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
+    presentation = explainer.presentation(presentation)
     if refine is not None:
         explainer.inversion_steps = refine
     with busy(f"Reading {data}", quiet=quiet):
-        opened = open_shown(explainer, data, presentation)
+        opened = explainer.open_dataset(data, presentation)
     images, chosen_split = choose_images(opened, split, labelled=True)
     say_notes(images.notes, quiet=quiet)
     kept = f"what is measured is kept in {out}. Run the same command to go on"
@@ -127,7 +129,7 @@ def evaluate(
                 settings={
                     "data": data.resolve().name,
                     "split": chosen_split,
-                    **presentation.facts(),
+                    **presentation.facts(kinds_of(images.origins)),
                 },
             )
     except KeyboardInterrupt:

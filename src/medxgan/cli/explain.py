@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
-    Axis,
     BestSlice,
+    BundleAxis,
     BundleName,
+    BundleWindow,
     Device,
     Direction,
     ExplainedModel,
@@ -19,7 +20,6 @@ from medxgan.cli.options import (
     Target,
     Volume,
     Weights,
-    Window,
 )
 
 
@@ -57,8 +57,8 @@ def explain(
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
-    window: Window = None,
-    axis: Axis = None,
+    window: BundleWindow = None,
+    axis: BundleAxis = None,
     slice: BestSlice = None,
     volume: Volume = None,
     dicom_out: Annotated[
@@ -80,12 +80,12 @@ def explain(
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
     from medxgan.data import parse_presentation
+    from medxgan.data.origin import kinds_of
     from medxgan.dicom_beside import check_dicom_inputs, parse_dicom_out, write_beside
     from medxgan.directed_series import check_series, series_of
     from medxgan.explaining import (
         explain_inputs,
         parse_settings,
-        read_shown,
         summary_rows,
         write_explanations,
     )
@@ -97,30 +97,34 @@ def explain(
     settings = parse_settings(methods, refine=refine, start=start, frames=frames, seed=seed)
     presentation = parse_presentation(window, axis, slice, volume, may_score=True)
     dicom = parse_dicom_out(dicom_out, dicom_kind, settings.methods)
-    check_writable_folder(out)
+    check_writable_folder(out, images)
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
+    presentation = explainer.presentation(presentation)
     if to is not None:
         check_series(explainer, to)
     with busy("Reading images", quiet=quiet):
-        inputs = read_shown(explainer, images, split, presentation)
+        inputs = explainer.read(images, split, presentation)
     say_notes(inputs.notes, quiet=quiet)
     if dicom is not None:
         check_dicom_inputs(inputs)
     with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
         explanations = explain_inputs(explainer, inputs, settings, report, target=target)
-    with busy("Writing the report", quiet=quiet):
-        page = write_explanations(explanations, explainer, out, shown=presentation.facts())
-    beside = None
-    if dicom is not None:
-        with busy("Writing DICOM objects", quiet=quiet):
-            beside = write_beside(explanations, inputs, explainer, out, dicom, presentation.window)
-        say_notes(beside.notes, quiet=quiet)
-    table = None
+    series = []
     if to is not None:
         with progress("Moving to the answer", len(inputs), "images", quiet=quiet) as report:
             series = series_of(explainer, inputs, to, settings, report)
-        table = write_series(series, out)
+    with busy("Writing the report", quiet=quiet):
+        shown = presentation.facts(kinds_of(inputs.origins))
+        page = write_explanations(explanations, explainer, out, shown=shown, series=series)
+        table = write_series(series, out) if series else None
+    beside = None
+    if dicom is not None:
+        with busy("Writing DICOM objects", quiet=quiet):
+            beside = write_beside(
+                explanations, inputs, explainer, out, dicom, presentation.shown_window
+            )
+        say_notes(beside.notes, quiet=quiet)
     if not quiet:
         print_table(summary_rows(explanations))
         print(f"Report written to {page}; open it in a browser.")

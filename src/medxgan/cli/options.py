@@ -81,6 +81,21 @@ Axis = Annotated[
     str | None,
     typer.Option(help="Of NIfTI volumes: sagittal, coronal or axial; axial by default."),
 ]
+BundleWindow = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CENTRE,WIDTH",
+        help="Of DICOM and NIfTI images, such as 40,400; by default the one that the bundle was "
+        "trained with, else as the file says, or the range of its values.",
+    ),
+]
+BundleAxis = Annotated[
+    str | None,
+    typer.Option(
+        help="Of NIfTI volumes: sagittal, coronal or axial; by default as the bundle was trained "
+        "with, else axial.",
+    ),
+]
 Volume = Annotated[
     int | None, typer.Option(help="Of NIfTI files of several volumes, from 1; the first.")
 ]

@@ -127,21 +127,31 @@ def train(
     if begun is not None:
         settings = settings.model_copy(update={"network": begun.manifest.network})
     choose_device(device)
-    check_writable_folder(out)
+    check_writable_folder(out, [data])
     model = _model(classifier, weights, spec, threshold) if classifier is not None else None
     judge = load_classifier(oracle) if oracle is not None else None
     channels = model.spec.channels if model else None
+    presentation = parse_presentation(window, axis, slice, volume)
     with busy(f"Reading {data}", quiet=quiet):
         images = open_dataset(
             data,
             size=model.spec.size if model else size,
             channels=channels,
-            presentation=parse_presentation(window, axis, slice, volume),
+            presentation=presentation,
         )
     say_notes(images.notes, quiet=quiet)
     name = data.resolve().name
     if model is None:
-        style_plan = StylePlan(images, settings, out, seed, licence, name, resume)
+        style_plan = StylePlan(
+            data=images,
+            settings=settings,
+            folder=out,
+            seed=seed,
+            data_licence=licence,
+            data_name=name,
+            presentation=presentation.as_kept(),
+            resume=resume,
+        )
         run = partial(train_stylegan, style_plan)
     else:
         plan = Plan(
@@ -154,6 +164,7 @@ def train(
             oracle=judge,
             data_licence=licence,
             data_name=name,
+            presentation=presentation.as_kept(),
             resume=resume,
             start=begun,
         )

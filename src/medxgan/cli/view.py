@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
-    Axis,
+    BundleAxis,
+    BundleWindow,
     Device,
     Direction,
     ExplainedModel,
@@ -14,7 +15,6 @@ from medxgan.cli.options import (
     Spec,
     Volume,
     Weights,
-    Window,
 )
 
 
@@ -59,8 +59,8 @@ def view(
     classifier: ExplainedModel = None,
     weights: Weights = None,
     spec: Spec = None,
-    window: Window = None,
-    axis: Axis = None,
+    window: BundleWindow = None,
+    axis: BundleAxis = None,
     volume: Volume = None,
     identifiers: Annotated[
         bool,

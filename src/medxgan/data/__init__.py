@@ -7,11 +7,17 @@ from medxgan.data.images import image_files, read_image, write_image
 from medxgan.data.inputs import Inputs, read_inputs
 from medxgan.data.opening import open_dataset
 from medxgan.data.phantom_files import phantom_dataset, write_phantoms
-from medxgan.data.presentation import Presentation, Window, parse_presentation
+from medxgan.data.presentation import (
+    KeptPresentation,
+    Presentation,
+    Window,
+    parse_presentation,
+)
 
 __all__ = [
     "Dataset",
     "Inputs",
+    "KeptPresentation",
     "Presentation",
     "Table",
     "Window",

@@ -13,7 +13,7 @@ from medxgan.data.decoded import MOST_PIXELS, Decoded
 from medxgan.data.dicom_files import PIXELS, open_dicom
 from medxgan.data.dicom_frames import FrameSize, compressed_size
 from medxgan.data.dicom_header import Frames
-from medxgan.data.dicom_order import frame_order
+from medxgan.data.dicom_order import at_the_same_places, frame_order
 from medxgan.data.dicom_pixels import (
     FileWindow,
     GreyScale,
@@ -55,7 +55,7 @@ class DicomImage:
 
     def __init__(self, path: Path, presentation: Presentation = AS_STORED) -> None:
         self.path = path
-        self.window = presentation.window
+        self.window = presentation.shown_window
         self.header = open_dicom(path)
         with reading(path, KIND):
             self._decoder = find_decoder(path, self.header)
@@ -226,6 +226,22 @@ def decode_dicom_mask(path: Path) -> dict[int, NDArray[np.bool_]]:
     with reading(path, KIND), about(path):
         masks = {index + 1: image.stored(index) != 0 for index in range(len(image))}
     return {number: mask if mask.ndim == 2 else mask.any(-1) for number, mask in masks.items()}
+
+
+def frames_at_the_same_places(image: Path, mask: Path) -> dict[int, int]:
+    """Which frame of a mask lies where each frame of an image does, both by number.
+
+    Raises:
+        DataError: none does; or see `count_frames`.
+    """
+    places = []
+    for path in (image, mask):
+        header = open_dicom(path, header_only=True)
+        with reading(path, KIND):
+            frames = Frames(header)
+            places.append([frames.place(index) for index in range(frames.count)])
+    with about(mask):
+        return {index + 1: other + 1 for index, other in enumerate(at_the_same_places(*places))}
 
 
 def _check_count(frames: int, bytes_a_frame: int, header: FileDataset) -> None:

@@ -4,10 +4,10 @@ import zlib
 from io import BytesIO
 from pathlib import Path
 
-from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -24,6 +24,7 @@ from medxgan.errors import DataError
 
 KIND = "a DICOM file"
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+PIXEL_TAGS = frozenset(map(tag_for_keyword, PIXELS))
 META_LENGTH_ELEMENT = 12
 """Bytes of the element that says how long the rest of the file's own header is."""
 MOST_INFLATED_BYTES = 2**30
@@ -48,12 +49,12 @@ def open_dicom(path: Path, *, header_only: bool = False) -> FileDataset:
         NoPixelsError: it holds no pixels.
     """
     with reading(path, KIND):
-        opened = _parse(path, header_only)
+        opened, has_pixels = _parse(path, header_only)
         if opened.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             raise NoPixelsError(
                 f"{path} is a DICOMDIR, a table of contents; give the folder that it lies in"
             )
-        if not _has_pixels(opened, header_only):
+        if not has_pixels:
             if not opened.get("SOPClassUID") and not begins_as_dicom(path):
                 raise DataError(
                     f"{path} is not a DICOM file that can be read; replace or remove it"
@@ -65,17 +66,40 @@ def open_dicom(path: Path, *, header_only: bool = False) -> FileDataset:
     return opened
 
 
-def _parse(path: Path, header_only: bool) -> FileDataset:
+class _PixelWatch:
+    """Stops a parser where pixels begin, and remembers that there are some."""
+
+    found = False
+
+    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+        self.found = tag in PIXEL_TAGS and length != 0
+        return self.found
+
+
+def _parse(path: Path, header_only: bool) -> tuple[FileDataset, bool]:
+    """A file's elements, and whether it holds pixels."""
+    watch = _PixelWatch() if header_only else None
+    opened = _parse_elements(path, watch)
+    if watch is not None:
+        return opened, watch.found and "Rows" in opened and "Columns" in opened
+    pixels = [opened[keyword].value for keyword in PIXELS if keyword in opened]
+    return opened, any(len(value or b"") > 0 for value in pixels)
+
+
+def _parse_elements(path: Path, stop_when: _PixelWatch | None) -> FileDataset:
     try:
         meta = read_file_meta_info(path)
     except InvalidDicomError:
-        return dcmread(path, force=True, stop_before_pixels=header_only)
-    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        return _parse_deflated(path, meta, header_only)
-    return dcmread(path, stop_before_pixels=header_only)
+        meta = None
+    if meta is not None and meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        return _parse_deflated(path, meta, stop_when)
+    with path.open("rb") as file:
+        return read_partial(file, stop_when, force=meta is None)
 
 
-def _parse_deflated(path: Path, meta: FileMetaDataset, header_only: bool) -> FileDataset:
+def _parse_deflated(
+    path: Path, meta: FileMetaDataset, stop_when: _PixelWatch | None
+) -> FileDataset:
     """A file whose elements are compressed as a whole, inflated up to a limit."""
     start = PREAMBLE_LENGTH + 4 + META_LENGTH_ELEMENT + int(meta.FileMetaInformationGroupLength)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -85,21 +109,10 @@ def _parse_deflated(path: Path, meta: FileMetaDataset, header_only: bool) -> Fil
             f"{path} holds more than {MOST_INFLATED_BYTES // 2**30} GB once it is inflated; "
             "split it, or store it without deflation"
         )
-    stop_when = _at_pixels if header_only else None
     elements = read_dataset(BytesIO(content), False, True, stop_when=stop_when)
     opened = FileDataset(path, elements, b"\0" * PREAMBLE_LENGTH, meta, False, True)
     opened.set_original_encoding(False, True, elements._character_set)
     return opened
-
-
-def _at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return tag in (0x7FE00008, 0x7FE00009, 0x7FE00010)
-
-
-def _has_pixels(opened: FileDataset, header_only: bool) -> bool:
-    if header_only:
-        return "Rows" in opened and "Columns" in opened
-    return any(len(opened[keyword].value or b"") > 0 for keyword in PIXELS if keyword in opened)
 
 
 def _name_transfer_syntax(opened: FileDataset, path: Path) -> None:

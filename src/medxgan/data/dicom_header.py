@@ -5,13 +5,13 @@ all; others keep them at the top. `Frames` looks in this order: the frame's, the
 """
 
 from collections.abc import Iterator
-from hashlib import sha256
 from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.uid import ParametricMapStorage, SecondaryCaptureImageStorage
 
 from medxgan.data.dicom_pixels import FileWindow, Lut, Padding, Rescale
 from medxgan.data.dicom_tables import numbers, read_lut, signed_as_its_input
@@ -21,9 +21,10 @@ from medxgan.errors import DataError
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 MEASURES = "PixelMeasuresSequence"
+MAP_MANUFACTURER = "medxgan"
+"""By this name maps that were written as DICOM objects are known again."""
 CENTIMETRES = 3
 MILLIMETRES_A_CENTIMETRE = 10.0
-IDENTIFIER_DIGITS = 12
 
 
 class Place(NamedTuple):
@@ -182,22 +183,15 @@ def instance_number(header: Dataset) -> int:
     return _whole(header, "InstanceNumber")
 
 
-def patient_group(header: Dataset) -> str | None:
-    """Tells patients apart and names none: twelve digits of the hash of the identifier.
-
-    None where a file has no identifier.
-
-    >>> header = Dataset()
-    >>> header.PatientID = "4711"
-    >>> patient_group(header)
-    'de650d61f5bd'
-    """
-    return _hashed(header, "PatientID")
+def identifier(header: Dataset, keyword: str) -> str | None:
+    """What tells patients (``PatientID``) or studies apart; None where a file does not say it."""
+    return str(header.get(keyword) or "").strip() or None
 
 
-def study_group(header: Dataset) -> str | None:
-    """Tells studies apart in the same way."""
-    return _hashed(header, "StudyInstanceUID")
+def is_own_map(header: Dataset) -> bool:
+    """Is it a map that ``medxgan explain --dicom-out`` wrote, and no scan?"""
+    written = header.get("SOPClassUID") in (ParametricMapStorage, SecondaryCaptureImageStorage)
+    return written and header.get("Manufacturer") == MAP_MANUFACTURER
 
 
 def object_kind(header: Dataset) -> str:
@@ -208,11 +202,6 @@ def object_kind(header: Dataset) -> str:
     """
     kind = header.get("SOPClassUID")
     return printable(str(getattr(kind, "name", kind))) if kind else "not stated"
-
-
-def _hashed(header: Dataset, keyword: str) -> str | None:
-    identifier = str(header.get(keyword) or "").strip()
-    return sha256(identifier.encode()).hexdigest()[:IDENTIFIER_DIGITS] if identifier else None
 
 
 def _whole(header: Dataset, keyword: str) -> int:

@@ -8,10 +8,10 @@ from medxgan.data.dicom_files import NoPixelsError, open_dicom
 from medxgan.data.dicom_header import (
     Frames,
     Place,
+    identifier,
     instance_number,
-    patient_group,
+    is_own_map,
     series_key,
-    study_group,
 )
 from medxgan.data.dicom_order import depths_along_normal
 from medxgan.data.faults import reading
@@ -19,15 +19,16 @@ from medxgan.data.loading import in_threads
 
 
 class SeriesFile(NamedTuple):
-    """What sorts one file and says whose it is; no name, no identifier.
+    """What sorts one file and says whose it is.
 
     Attributes:
-        patient: hash of the patient's identifier; None where the file has none.
-        study: hash of the study's.
+        patient: identifier of the patient, None where the file has none. Not to be shown.
+        study: unique identifier of the study, likewise.
         series: number and unique identifier of its series.
         instance: its number in the series.
         place: where its plane lies, if it holds one frame and says so.
         frames: how many it holds.
+        own_map: is it no scan, but a map that this program wrote?
     """
 
     patient: str | None
@@ -36,11 +37,7 @@ class SeriesFile(NamedTuple):
     instance: int
     place: Place | None
     frames: int
-
-    @property
-    def group(self) -> str | None:
-        """What must not be parted by a split: the patient, else the study."""
-        return self.patient or self.study
+    own_map: bool
 
 
 def read_series_files(paths: Sequence[Path]) -> dict[Path, SeriesFile | None]:
@@ -92,10 +89,11 @@ def _read(path: Path) -> SeriesFile | None:
     with reading(path, "a DICOM file"):
         frames = Frames(header)
         return SeriesFile(
-            patient=patient_group(header),
-            study=study_group(header),
+            patient=identifier(header, "PatientID"),
+            study=identifier(header, "StudyInstanceUID"),
             series=series_key(header),
             instance=instance_number(header),
             place=frames.place(0) if frames.count == 1 else None,
             frames=frames.count,
+            own_map=is_own_map(header),
         )

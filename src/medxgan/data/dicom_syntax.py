@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.pixels.decoders.base import Decoder, get_decoder
@@ -12,6 +13,7 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGExtended12Bit,
     JPEGLSTransferSyntaxes,
+    RLELossless,
 )
 
 from medxgan.data.faults import printable
@@ -56,11 +58,13 @@ def decode_frame(decoder: Decoder, opened: FileDataset, index: int) -> NDArray[A
     """Stored values ``[H, W]``, or red, green and blue ``[H, W, 3]``, of a frame (0, 1, ...).
 
     Raises:
-        DataError: none of the installed packages can decompress it.
+        DataError: none of the installed packages can decompress it, or its header does not say
+            where in a word a value lies.
         Exception: whatever pydicom raises on damaged files.
     """
+    above = _bits_above(opened)
     try:
-        pixels, _ = decoder.as_array(opened, index=index)
+        pixels, _ = decoder.as_array(opened, index=index, correct_unused_bits=above is None)
     except RuntimeError as fault:
         reasons = [line.strip() for line in str(fault).splitlines()]
         reason = printable(reasons[min(1, len(reasons) - 1)])
@@ -68,7 +72,36 @@ def decode_frame(decoder: Decoder, opened: FileDataset, index: int) -> NDArray[A
             f"its pixels, compressed as '{transfer_syntax(opened).name}', cannot be decompressed "
             f"({reason}); they may be damaged, replace or remove the file"
         ) from fault
-    return pixels
+    if above is None:
+        return pixels
+    aligned = np.left_shift(pixels, above)
+    shown: NDArray[Any] = np.right_shift(
+        aligned, int(opened.BitsAllocated) - int(opened.BitsStored)
+    )
+    return shown
+
+
+def _bits_above(opened: FileDataset) -> int | None:
+    """How many unused bits lie above a stored value that ends above the lowest bit.
+
+    None where it ends at the lowest bit, as it should, and where a codec has placed it.
+
+    Raises:
+        DataError: the header names bits that are not there.
+    """
+    layout = [opened.get(keyword) for keyword in ("BitsAllocated", "BitsStored", "HighBit")]
+    coded = transfer_syntax(opened).is_encapsulated and transfer_syntax(opened) != RLELossless
+    if coded or None in layout:
+        return None
+    allocated, stored, high = map(int, layout)
+    if high == stored - 1:
+        return None
+    if not 0 < stored <= high < allocated:
+        raise DataError(
+            f"its pixels cannot have {stored} bits up to bit {high} of {allocated}; correct "
+            "BitsStored or HighBit in its header"
+        )
+    return allocated - 1 - high
 
 
 def _package(syntax: UID) -> str:

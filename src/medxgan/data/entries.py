@@ -13,13 +13,11 @@ from medxgan.data.building import build_dataset
 from medxgan.data.dataset import Dataset
 from medxgan.data.faults import about
 from medxgan.data.formats import kind_of, without_suffix
-from medxgan.data.geometry import fit_masks
-from medxgan.data.images import decode_masks
 from medxgan.data.intensity import Limits, limits_note, storage_limits, to_signed
 from medxgan.data.labels import Labels
-from medxgan.data.loading import Loaded, Row, Source, in_threads, load_images, pixel_size
+from medxgan.data.loading import Loaded, Row, Source, load_images
+from medxgan.data.mask_files import load_masks
 from medxgan.data.origin import Origin
-from medxgan.data.pictures import decoding
 from medxgan.data.presentation import AS_STORED, Presentation, check_choice
 from medxgan.data.values import Values
 from medxgan.errors import DataError
@@ -73,7 +71,9 @@ def load_entries(
         MissingPackageError: a file needs a package that is not installed.
         ConfigError: ``presentation`` asks what no file can give.
     """
-    check_choice(presentation, {kind_of(entry.path) for entry in entries})
+    kinds = {kind_of(entry.path) for entry in entries}
+    check_choice(presentation, kinds)
+    notes = (*notes, *presentation.deviations(kinds))
     images = load_images(
         [Source(entry.path, entry.number) for entry in entries], size, channels, presentation
     )
@@ -87,7 +87,13 @@ def load_entries(
     best = _best(entries, images, limits, presentation)
     rows = [images.rows[place] for place in best.places]
     source = np.array([row.source for row in rows])
-    masks, has_mask = _load_masks(entries, rows, images.stored.shape[-1], size, presentation)
+    masks, has_mask = load_masks(
+        [(entries[row.source].path, entries[row.source].mask) for row in rows],
+        rows,
+        images.stored.shape[-1],
+        size,
+        presentation,
+    )
     return build_dataset(
         _taken(images.stored, best.places),
         labels[source],
@@ -167,54 +173,6 @@ def _load_twins(
     if pairs[0] != pairs[1]:
         raise DataError("healthy twins must have as many frames or slices as their images")
     return twins
-
-
-def _load_masks(
-    entries: Sequence[Entry],
-    rows: Sequence[Row],
-    side: int,
-    size: int | None,
-    presentation: Presentation,
-) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_]]:
-    """Masks ``[M, side, side]``, empty where there is none, and for which images there is one.
-
-    Raises:
-        DataError: a mask cannot be read or is not as large as its image.
-    """
-    known = np.array([entries[row.source].mask is not None for row in rows])
-    if not known.any():
-        return None, known
-    places: dict[Path, list[int]] = {}
-    for place, row in enumerate(rows):
-        path = entries[row.source].mask
-        if path is not None:
-            places.setdefault(path, []).append(place)
-    files = list(places)
-    masks = np.zeros((len(rows), side, side), dtype=np.bool_)
-
-    def load(position: int) -> None:
-        path = files[position]
-        found = decode_masks(path, presentation)
-        for place in places[path]:
-            row = rows[place]
-            mask = found.get(row.number)
-            if mask is None:
-                raise DataError(
-                    f"{path} has {len(found)} slice(s), its image has at least {row.number}; give "
-                    "a mask of the same shape"
-                )
-            if mask.shape != row.shape:
-                raise DataError(
-                    f"{path} must be as large as its image, {pixel_size(row.shape)}, "
-                    f"got {pixel_size(mask.shape)}"
-                )
-            masks[place] = fit_masks(mask[None], size, row.square_shape)[0]
-
-    with decoding():
-        volumes = any(row.part for row in rows)
-        for _ in in_threads(load, len(files), several_images_a_file=volumes):
-            pass
-    return masks, known
 
 
 def _name(name: str, part: str) -> str:

@@ -13,9 +13,9 @@
 
 Images that lie in no class folder are unlabelled, where there are no class folders beside them.
 
-The DICOM files of a folder come in the order of their series; all files of a patient are one group,
-wherever they lie. A NIfTI volume gives its slices, and is a group unless it lies in a patient's
-folder.
+The DICOM files of a folder come in the order of their series; all that have a patient, a study or a
+patient's folder in common are one group. A NIfTI volume gives its slices, and is a group unless it
+lies in a patient's folder.
 """
 
 from collections import Counter
@@ -30,6 +30,7 @@ from medxgan.data.entries import Entry, load_entries
 from medxgan.data.faults import about
 from medxgan.data.files import list_files
 from medxgan.data.formats import FORMATS_IN_WORDS, without_suffix
+from medxgan.data.groups import Whose, group_files
 from medxgan.data.images import is_image
 from medxgan.data.labels import named_labels
 from medxgan.data.manifest import read_table
@@ -75,18 +76,25 @@ def read_folder(
     notes += arranged.notes
     split_layout = _has_split_layout(root, pictures)
     places = [locate(picture, split_layout) for picture in pictures]
+    grouped = group_files(
+        [
+            Whose(place.group, place.group, *arranged.identifiers.get(path, ()))
+            for path, place in zip(arranged.paths, places, strict=True)
+        ]
+    )
+    notes += grouped.notes
     masks = _mirror(root, files, "masks", pictures)
     twins = _mirror(root, files, "twins", pictures)
     entries = [
         Entry(
             path=root / picture,
             name=picture.as_posix(),
-            group=arranged.groups.get(root / picture) or place.group,
+            group=group,
             mask=masks.get(without_suffix(picture)),
             twin=twins.get(without_suffix(picture)),
             stack=arranged.stacks.get(root / picture),
         )
-        for picture, place in zip(pictures, places, strict=True)
+        for picture, group in zip(pictures, grouped.names, strict=True)
     ]
     labels, class_names = named_labels([place.label for place in places])
     values = _values(root, files, pictures)

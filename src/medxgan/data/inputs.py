@@ -190,7 +190,7 @@ def _read_file(
                 origins.append(Origin(path, one.number))
     if not samples:
         check_shown(path, empty[0])
-    notes: tuple[str, ...] = ()
+    notes = presentation.deviations([kind])
     if empty:
         notes += (f"{path.name}: {len(empty)} frames or slices passed over, one grey all over",)
     wants_best = presentation.slice or ("best" if kind == "nifti" else "all")

@@ -8,7 +8,7 @@ column      content
 ``value``   a number, such as a grade; empty = unknown (either column will do, or both)
 ``split``   train, val or test (optional: in all rows or in none)
 ``group``   patient or source, kept in one split (optional; else the patient of a DICOM file, and
-            each other file for itself)
+            each other file for itself, however its path is spelt)
 ``frame``   which frame or slice of the file is meant, from 1 (optional; all where empty)
 ``mask``    lesion mask, an image file (optional; may be empty)
 ``twin``    healthy twin, an image file (optional; may be empty in healthy rows)
@@ -18,12 +18,14 @@ Other columns are left alone.
 """
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from medxgan.data.dataset import Dataset
 from medxgan.data.entries import Entry, load_entries
 from medxgan.data.faults import about, reading
 from medxgan.data.formats import check_suffix
+from medxgan.data.groups import Grouped, Whose, group_files
 from medxgan.data.images import is_image
 from medxgan.data.labels import text_labels
 from medxgan.data.presentation import AS_STORED, Presentation
@@ -53,18 +55,17 @@ def read_manifest(
         ConfigError: ``presentation`` asks what no file can give.
     """
     rows = read_rows(path)
-    without_group = [path.parent / row["path"] for row in rows if not row.get("group")]
-    arranged = arrange_dicom(without_group, only_groups=True)
+    grouped = _groups(path.parent, rows)
     entries = [
         Entry(
             path=path.parent / row["path"],
             name=row["path"],
-            group=row.get("group") or arranged.groups.get(path.parent / row["path"]) or row["path"],
+            group=group,
             number=_frame(path, row),
             mask=path.parent / row["mask"] if row.get("mask") else None,
             twin=path.parent / row["twin"] if row.get("twin") else None,
         )
-        for row in rows
+        for row, group in zip(rows, grouped.names, strict=True)
     ]
     with about(path):
         labels, class_names = text_labels([row.get("label", "") for row in rows], "column 'label'")
@@ -80,7 +81,7 @@ def read_manifest(
         channels=channels,
         seed=seed,
         values=values,
-        notes=arranged.notes,
+        notes=grouped.notes,
         presentation=presentation,
     )
 
@@ -116,6 +117,28 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
         reader.fieldnames = columns
         rows = [{key: value.strip() for key, value in row.items() if key} for row in reader]
     return columns, rows
+
+
+def _groups(folder: Path, rows: Sequence[Row]) -> Grouped:
+    """The group of each row: as it is written, else by the file."""
+    files = [folder / row["path"] for row in rows]
+    written = [row.get("group", "") for row in rows]
+    left = [index for index, group in enumerate(written) if not group]
+    arranged = arrange_dicom([files[index] for index in left], only_identifiers=True)
+    found = group_files(
+        [
+            Whose(
+                rows[index]["path"],
+                files[index].resolve(),
+                *arranged.identifiers.get(files[index], ()),
+            )
+            for index in left
+        ],
+        taken={group for group in written if group},
+    )
+    for index, name in zip(left, found.names, strict=True):
+        written[index] = name
+    return Grouped(written, arranged.notes + found.notes)
 
 
 def _frame(table: Path, row: Row) -> int | None:

@@ -56,7 +56,7 @@ def decode_volume(
         total = found.count(axis)
         for number in numbers or ():
             check_number(number, total, f"{axis} slices")
-        low, high, change = _window(voxels, presentation.window)
+        low, high, change = _window(voxels, presentation.shown_window)
     changes: tuple[str, ...] = (change,)
     if not found.oriented:
         changes += ("taken as it is stored, for its header does not say how the patient lies",)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ MOST_DEFLATION = 1032
 """No gzip file holds more than so many times its own size."""
 MILLIMETRES = {"mm": 1.0, "meter": 1e3, "micron": 1e-3, "unknown": 1.0}
 SPATIAL = 3
+SAME_PLACE = 0.1
+"""Of a voxel: so far a mask may lie from its image, for the rounding of affines."""
 
 
 class Volume(NamedTuple):
@@ -32,6 +35,7 @@ class Volume(NamedTuple):
         volumes: how many the file holds.
         oriented: does it say how the patient lies?
         stored_axes: where the stored axes run to, such as ``LAS``.
+        affine: ``[4, 4]``, from the numbers of a voxel along these axes, from 0, to mm.
         tilt: the greatest angle between a stored axis and the patient's, degrees.
         dtype: of the stored voxels.
     """
@@ -41,6 +45,7 @@ class Volume(NamedTuple):
     volumes: int
     oriented: bool
     stored_axes: str
+    affine: NDArray[np.float64]
     tilt: float
     dtype: str
 
@@ -51,7 +56,7 @@ class Volume(NamedTuple):
             DataError: the slices would be lines.
         """
         thin = [axis for axis, count in zip(AXES, self.shape, strict=True) if count == 1]
-        axis = presentation.axis or (thin[0] if thin else "axial")
+        axis = presentation.shown_axis or (thin[0] if thin else "axial")
         height, width = slice_shape(self.shape, axis)
         if min(height, width) < 2:
             others = [other for other in AXES if min(slice_shape(self.shape, other)) > 1]
@@ -73,6 +78,30 @@ def read_header(path: Path) -> Volume:
     """
     with reading(path, KIND), about(path):
         return describe(open_nifti(path), path)
+
+
+def check_same_place(image: Path, mask: Path) -> None:
+    """Refuse a mask whose voxels do not lie where those of its image do.
+
+    Raises:
+        DataError: it does not, or one of the two headers does not say where they lie.
+    """
+    ours, theirs = read_header(image), read_header(mask)
+    if ours.oriented != theirs.oriented:
+        silent = mask if ours.oriented else image
+        raise DataError(
+            f"{silent} does not say how the patient lies (neither sform nor qform), but its "
+            f"{'image' if ours.oriented else 'mask'} does; copy that header, if it holds for both"
+        )
+    ends = [(0, size - 1) for size in ours.shape]
+    corners = np.array([(*corner, 1) for corner in product(*ends)]).T
+    apart = ((ours.affine - theirs.affine) @ corners)[:SPATIAL]
+    distance = float(np.linalg.norm(apart, axis=0).max())
+    if not distance <= SAME_PLACE * min(ours.spacing):
+        raise DataError(
+            f"{mask} lies up to {distance:.3g} mm from its image, as their headers say; resample "
+            "it onto its image, or correct its affine"
+        )
 
 
 def slice_shape(shape: tuple[int, int, int], axis: Axis) -> tuple[int, int]:
@@ -112,7 +141,7 @@ def open_nifti(path: Path) -> Any:
 def describe(image: Any, path: Path) -> Volume:
     """Check a header, and say what it means."""
     from nibabel.affines import obliquity, voxel_sizes
-    from nibabel.orientations import aff2axcodes, io_orientation
+    from nibabel.orientations import aff2axcodes, inv_ornt_aff, io_orientation
 
     shape = _trimmed(image.shape)
     dtype = image.get_data_dtype()
@@ -121,7 +150,8 @@ def describe(image: Any, path: Path) -> Volume:
             f"its voxels are of the type '{dtype}', no plain numbers; convert them to grey values"
         )
     _check_size(shape, dtype.itemsize, path)
-    spacing = voxel_sizes(image.affine) * MILLIMETRES[image.header.get_xyzt_units()[0]]
+    unit = MILLIMETRES[image.header.get_xyzt_units()[0]]
+    spacing = voxel_sizes(image.affine) * unit
     if not image.header["sform_code"] > 0:
         spacing = np.where(_stored_steps(image) > 0, spacing, 0)
     if not (np.isfinite(image.affine).all() and (spacing > 0).all()):
@@ -144,6 +174,7 @@ def describe(image: Any, path: Path) -> Volume:
         volumes=shape[SPATIAL] if len(shape) > SPATIAL else 1,
         oriented=bool(image.header["sform_code"] > 0 or image.header["qform_code"] > 0),
         stored_axes="".join(aff2axcodes(image.affine)),
+        affine=np.diag([unit] * SPATIAL + [1]) @ image.affine @ inv_ornt_aff(orientation, sizes),
         tilt=float(np.degrees(obliquity(image.affine)).max()),
         dtype=str(dtype.name),
     )

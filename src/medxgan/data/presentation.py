@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Annotated, Literal, NamedTuple, cast, get_args
 
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from torch import Tensor
 
 from medxgan.errors import ConfigError, DataError, nearest
@@ -28,20 +29,55 @@ class Window(NamedTuple):
     def __str__(self) -> str:
         return f"centre {self.centre:g}, width {self.width:g}"
 
+    def check(self) -> "Window":
+        """This window, if it shows anything.
+
+        Raises:
+            ValueError: it is not finite, or its width is not above 0.
+        """
+        if not (isfinite(self.centre) and isfinite(self.width) and self.width > 0):
+            raise ValueError(f"a window needs a width above 0, got {self}")
+        return self
+
+
+class KeptPresentation(BaseModel):
+    """What a bundle keeps of how the files were shown that it was trained on.
+
+    Attributes:
+        window: that was chosen; None where each file was shown as it says itself.
+        axis: that was chosen for NIfTI volumes; None where none was.
+
+    >>> print(KeptPresentation(window=Window(40, 400)))
+    window centre 40, width 400
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: Annotated[Window, AfterValidator(Window.check)] | None = None
+    axis: Axis | None = None
+
+    def __str__(self) -> str:
+        kept = {"window": self.window, "axis": self.axis}
+        return "; ".join(f"{name} {value}" for name, value in kept.items() if value is not None)
+
+
+NOTHING_KEPT = KeptPresentation()
+
 
 @dataclass(frozen=True)
 class Presentation:
     """What a user may choose where a file leaves a choice; pictures (PNG, ...) leave none.
 
     Attributes:
-        window: in place of the one that the file names.
-        axis: along which a NIfTI volume is cut; where None axial, or the axis along which it has
-            one slice.
+        window: in place of the one that the bundle keeps, or that the file names.
+        axis: along which a NIfTI volume is cut; where None as the bundle keeps it, else axial, or
+            the axis along which it has one slice.
         volume: of a NIfTI file of several, counted from 1; the first where None.
         slice: of a volume or series, counted from 1; or the ``best``, on which ``score`` is
             greatest; or ``all``. Where None all, or the best where one NIfTI file is to be
             explained.
         score: images ``[N, C, S, S]`` in [-1, 1] -> ``[N]``, how sure the classifier is.
+        kept: by the bundle that takes the images; it holds where nothing is chosen.
     """
 
     window: Window | None = None
@@ -49,6 +85,17 @@ class Presentation:
     volume: int | None = None
     slice: int | Literal["best", "all"] | None = None
     score: Callable[[Tensor], Tensor] | None = None
+    kept: KeptPresentation = NOTHING_KEPT
+
+    @property
+    def shown_window(self) -> Window | None:
+        """The chosen window, else the one that the bundle keeps; None: as the file says."""
+        return self.kept.window if self.window is None else self.window
+
+    @property
+    def shown_axis(self) -> Axis | None:
+        """The chosen axis, else the one that the bundle keeps; None: as the volume's shape says."""
+        return self.kept.axis if self.axis is None else self.axis
 
     @property
     def number(self) -> int | None:
@@ -63,14 +110,45 @@ class Presentation:
         """
         return tuple(f"--{name}" for name in self.facts())
 
-    def facts(self) -> dict[str, str]:
-        """What a user has chosen, in words, for reports.
+    def facts(self, kinds: Collection[str | None] = ()) -> dict[str, str]:
+        """What a user has chosen, in words, for reports; and what the bundle keeps for such files.
 
         >>> Presentation(Window(40, 400), axis="coronal").facts()
         {'window': 'centre 40, width 400', 'axis': 'coronal'}
+        >>> as_trained = Presentation(kept=KeptPresentation(window=Window(40, 400)))
+        >>> as_trained.facts(["dicom"]), as_trained.facts(["picture"])
+        ({'window': 'centre 40, width 400'}, {})
         """
-        chosen = {name: getattr(self, name) for name in ("window", "axis", "volume", "slice")}
-        return {name: str(choice) for name, choice in chosen.items() if choice is not None}
+        shown = {name: getattr(self, name) for name in ("window", "axis", "volume", "slice")}
+        if "dicom" in kinds or "nifti" in kinds:
+            shown["window"] = self.shown_window
+        if "nifti" in kinds:
+            shown["axis"] = self.shown_axis
+        return {name: str(choice) for name, choice in shown.items() if choice is not None}
+
+    def as_kept(self) -> KeptPresentation:
+        """What a bundle keeps that is trained on files shown like this."""
+        return KeptPresentation(window=self.shown_window, axis=self.shown_axis)
+
+    def deviations(self, kinds: Collection[str | None]) -> tuple[str, ...]:
+        """Notes on what was chosen otherwise than the bundle keeps it.
+
+        Args:
+            kinds: of the files that are read; see `check_choice`.
+
+        >>> kept = KeptPresentation(window=Window(40, 400))
+        >>> Presentation(Window(40, 80), kept=kept).deviations(["dicom"])
+        ('windowed to centre 40, width 80, and the bundle was trained with centre 40, width 400',)
+        """
+        trained, notes = self.kept, []
+        windowed = "dicom" in kinds or "nifti" in kinds
+        if windowed and trained.window not in (None, self.shown_window):
+            words = "windowed to {}, and the bundle was trained with {}"
+            notes.append(words.format(self.shown_window, trained.window))
+        if "nifti" in kinds and trained.axis not in (None, self.shown_axis):
+            words = "cut into {} slices, and the bundle was trained with {} ones"
+            notes.append(words.format(self.shown_axis, trained.axis))
+        return tuple(notes)
 
 
 AS_STORED = Presentation()
@@ -129,9 +207,8 @@ def parse_presentation(
     Raises:
         ConfigError: one of them is something else.
 
-    >>> parse_presentation("-600,1500", "coronal", "12")
-    Presentation(window=Window(centre=-600.0, width=1500.0), axis='coronal', volume=None, \
-slice=12, score=None)
+    >>> parse_presentation("-600,1500", "coronal", "12").facts()
+    {'window': 'centre -600, width 1500', 'axis': 'coronal', 'slice': '12'}
     """
     if axis is not None and axis not in AXES:
         raise ConfigError(f"no axis is called '{axis}'; {nearest(axis, AXES)}")
@@ -160,13 +237,11 @@ got '40'
     """
     try:
         centre, width = (float(part) for part in text.split(","))
+        return Window(centre, width).check()
     except ValueError:
-        centre = width = float("nan")
-    if not (isfinite(centre) and isfinite(width) and width > 0):
         raise ConfigError(
             f"a window is CENTRE,WIDTH with a width above 0, such as 40,400, got '{text}'"
-        )
-    return Window(centre, width)
+        ) from None
 
 
 def _parse_slice(text: str, may_score: bool) -> int | Literal["best", "all"]:

@@ -18,23 +18,23 @@ class Arranged(NamedTuple):
 
     Attributes:
         paths: those that hold images.
-        groups: DICOM file -> its patient's, or study's, hash; where it has one.
+        identifiers: DICOM file -> its patient's and its study's, where it has them.
         stacks: DICOM file of one frame -> what its series is known by.
         notes: on files passed over, and on patients.
     """
 
     paths: list[Path]
-    groups: dict[Path, str]
+    identifiers: dict[Path, tuple[str | None, str | None]]
     stacks: dict[Path, str]
     notes: tuple[str, ...] = ()
 
 
-def arrange_dicom(paths: Sequence[Path], *, only_groups: bool = False) -> Arranged:
+def arrange_dicom(paths: Sequence[Path], *, only_identifiers: bool = False) -> Arranged:
     """Sort the DICOM files among image files by series, and find whose they are.
 
     Args:
         paths: image files of any kind.
-        only_groups: leave the order as it is, and files without an image in.
+        only_identifiers: leave the order as it is, and all files in.
 
     Raises:
         DataError: a DICOM file is damaged or cannot be read; or none of the files holds an image.
@@ -47,23 +47,30 @@ def arrange_dicom(paths: Sequence[Path], *, only_groups: bool = False) -> Arrang
     with decoding():
         read = read_series_files(dicom)
     files = {path: found for path, found in read.items() if found is not None}
-    groups = {path: found.group for path, found in files.items() if found.group is not None}
+    identifiers = {path: (found.patient, found.study) for path, found in files.items()}
     notes = _patient_notes([found.patient for found in files.values()])
-    if only_groups:
-        return Arranged(list(paths), groups, {}, notes)
-    kept = [path for path in paths if read.get(path, True) is not None]
+    if only_identifiers:
+        return Arranged(list(paths), identifiers, {}, notes)
+    passed_over = {
+        "without pixels": {path for path, found in read.items() if found is None},
+        "with maps by medxgan": {path for path, found in files.items() if found.own_map},
+    }
+    reasons = {reason: found for reason, found in passed_over.items() if found}
+    kept = [path for path in paths if not any(path in found for found in reasons.values())]
     if not kept:
         raise DataError(
-            f"{dicom[0]} and {len(dicom) - 1} other DICOM file(s) hold no pixels; give images"
+            f"{dicom[0]} and {len(dicom) - 1} other DICOM file(s) come {' or '.join(reasons)}; "
+            "give images"
         )
-    if len(files) < len(dicom):
-        notes += (f"{len(dicom) - len(files)} DICOM files without pixels passed over",)
+    notes += tuple(
+        f"{len(found)} DICOM files {reason} passed over" for reason, found in reasons.items()
+    )
     stacks = {
         path: f"{path.parent}: series {found.series[0]} {found.series[1]}"
         for path, found in files.items()
         if found.frames == 1
     }
-    return Arranged(in_series_order(kept, files), groups, stacks, notes)
+    return Arranged(in_series_order(kept, files), identifiers, stacks, notes)
 
 
 def of_one_slice(entries: Sequence[Entry], presentation: Presentation) -> list[int]:
@@ -93,12 +100,9 @@ def of_one_slice(entries: Sequence[Entry], presentation: Presentation) -> list[i
 def _patient_notes(patients: Sequence[str | None]) -> tuple[str, ...]:
     """What limits a split by patients."""
     unknown = sum(patient is None for patient in patients)
-    notes: tuple[str, ...] = ()
-    if unknown:
-        notes += (
-            f"{unknown} DICOM files have no patient identifier: a study is taken for a patient in "
-            "splits",
-        )
-    if not unknown and len(set(patients)) == 1 and len(patients) > 1:
-        notes += ("all DICOM files are of one patient, whom no split can part",)
-    return notes
+    if not unknown:
+        return ()
+    return (
+        f"{unknown} DICOM files have no patient identifier: a study, and a patient's folder, is "
+        "taken for a patient in splits",
+    )

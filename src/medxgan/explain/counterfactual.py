@@ -8,7 +8,7 @@ from torch import Tensor
 
 from medxgan.errors import ConfigError
 from medxgan.explain.scores import evaluate, probability
-from medxgan.types import Classifier
+from medxgan.types import Classifier, Latent
 
 CODES_AT_ONCE = 128
 
@@ -102,6 +102,52 @@ def plausible_positives(
     chosen = _strongest_then_farthest(images, probabilities, count)
     of_image = torch.arange(len(z1), device=z1.device)
     return Positives(images[chosen, of_image], candidates[chosen], probabilities[chosen, of_image])
+
+
+def positive_ends(
+    generator: Generator,
+    classifier: Classifier,
+    target: int,
+    latent: Latent,
+    positive: Tensor,
+    candidates: Tensor,
+    count: int,
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Where the film of each of N images ends that shows the pathology.
+
+    A positive image ends at its own code. A negative one has none: it ends at the strongest of the
+    candidates, and the other ``plausible_positives`` are its alternatives.
+
+    Args:
+        generator: renders candidates.
+        classifier: judges them.
+        target: index of the explained class.
+        latent: codes of the images ``[N, d1]`` and ``[N, d2]``.
+        positive: does the classifier call the image positive? bool ``[N]``.
+        candidates: pathology codes drawn from the prior ``[M, d2]``.
+        count: how many are chosen for a negative image.
+
+    Returns:
+        z2 of the ends ``[N, d2]``; those of the chosen that the classifier calls positive, for each
+        image ``[A, C, H, W]`` with A up to ``count``, none for positive images; and their scores.
+
+    Raises:
+        ConfigError: there are fewer candidates than are to be chosen.
+    """
+    spec, z2 = classifier.spec, latent.z2.clone()
+    images = [torch.empty(0, spec.channels, spec.size, spec.size)] * len(z2)
+    scores = [torch.empty(0)] * len(z2)
+    rows = torch.nonzero(~positive).flatten()
+    if len(rows) > 0:
+        chosen = plausible_positives(
+            generator, classifier, target, latent.z1[rows], candidates, count=count
+        )
+        z2[rows] = chosen.z2[0]
+        for column, row in enumerate(rows.tolist()):
+            found = chosen.found[:, column]
+            images[row] = chosen.images[:, column][found]
+            scores[row] = chosen.probabilities[:, column][found]
+    return z2, images, scores
 
 
 def _render_all_pairs(generator: Generator, z1: Tensor, candidates: Tensor) -> Tensor:

@@ -13,6 +13,9 @@ from medxgan.networks.directed import DirectedGenerator
 from medxgan.types import ClassifierSpec
 from medxgan.value_scale import EVIDENCE_A_SCORE
 
+NEAR = 1e-3
+"""Evidence that is missing by less is had: asked in another batch, a model's answer is rounded."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -22,11 +25,12 @@ class Series:
         name: of the image.
         image: the original, ``[C, H, W]`` in [-1, 1].
         reconstruction: as the generator draws it, ``[C, H, W]``.
-        frames: the series, ``[T, C, H, W]``; the last one is what was asked for.
+        frames: the series, ``[T, C, H, W]``; the last one is what was asked for. Where an answer
+            cannot be reached, the frame before it, seen from the image's own answer, is repeated.
         wanted: answer that each frame shall have, ``[T]``: probability of the explained class, or
             the value.
         answers: what the model says of each frame, ``[T]``.
-        reached: is the wanted answer had, or more on the way to it? bool ``[T]``.
+        reached: is the wanted answer had? bool ``[T]``.
         own: what the model says of the original and of the reconstruction.
         target_name: name of the explained class, or of the value.
         spec: of the classifier, for units; None for a probability.
@@ -55,7 +59,7 @@ class Levels:
     """N images, each drawn at T levels of evidence.
 
     Attributes:
-        frames: ``[N, T, C, H, W]``.
+        frames: ``[N, T, C, H, W]``; where a level is not reached, the nearest one that is.
         z2: moves to them, ``[N, T, d]``.
         evidence: that was wanted, ``[N, T]``.
         reached: bool ``[N, T]``.
@@ -119,7 +123,8 @@ def draw_levels(
     """Draw N images at T levels of evidence, evenly from ``-end`` to ``end``.
 
     Each lies on the straight way from the image's own code to one of the two ends, where its level
-    is first crossed. Where ``end`` is 0, the levels begin at the image's own evidence.
+    is first crossed. Where ``end`` is 0, the levels begin at the image's own evidence. A way that
+    gets to no such level ends at the last one that it does get to, see ``hold``.
 
     Args:
         generator: codes to images.
@@ -167,11 +172,37 @@ def draw_levels(
         goal.missing(own.repeat_interleave(frames)),
         farthest=1.0,
     )
-    images = torch.cat(drawn(generator, repeated, moved))
     shape = (len(z1), frames)
-    return Levels(
-        images.unflatten(0, shape),
-        moved.unflatten(0, shape),
-        levels,
-        (missing <= 0).view(shape),
-    )
+    reached = (missing <= NEAR).view(shape)
+    held = hold(moved.unflatten(0, shape), levels - own[:, None], reached)
+    images = torch.cat(drawn(generator, repeated, held.flatten(0, 1)))
+    return Levels(images.unflatten(0, shape), held, levels, reached)
+
+
+def hold(z2: Tensor, distance: Tensor, reached: Tensor) -> Tensor:
+    """Stay at the last level that is reached, in the place of those beyond it.
+
+    Of a way that never gets to a level, what comes nearest may lie at its far end, in images of
+    nothing, for a trace of evidence. What is between two levels is all that is lost by staying.
+
+    Args:
+        z2: moves to T levels, ``[N, T, d]``.
+        distance: of each level from the image's own evidence, negative below it, ``[N, T]``.
+        reached: bool ``[N, T]``.
+
+    Returns:
+        z2 with the move of the farthest reached level on the same side of the image where a level
+        is not reached; 0, the image itself, where there is none.
+
+    >>> moves = torch.tensor([[[-3.0], [1.0], [2.0], [9.0]]])
+    >>> far = torch.tensor([[-2.0, 1.0, 2.0, 3.0]])
+    >>> hold(moves, far, torch.tensor([[False, True, True, False]])).flatten()
+    tensor([0., 1., 2., 2.])
+    """
+    one_side = (distance[:, :, None] > 0) == (distance[:, None, :] > 0)
+    nothing = -torch.ones_like(distance[:, None, :])
+    far, last = torch.where(
+        one_side & reached[:, None, :], distance.abs()[:, None, :], nothing
+    ).max(dim=2)
+    held = z2.gather(1, last[..., None].expand_as(z2)).masked_fill((far < 0)[..., None], 0)
+    return torch.where(reached[..., None], z2, held)

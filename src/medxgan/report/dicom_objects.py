@@ -11,6 +11,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
+from medxgan.data.dicom_header import MAP_MANUFACTURER
 from medxgan.errors import MissingPackageError
 from medxgan.report.dicom_legend import captioned_map
 from medxgan.report.dicom_source import SourceFrame, code_item
@@ -22,7 +23,6 @@ Kind = Literal["parametric-map", "secondary-capture"]
 WARNING = "Not for clinical use"
 CONTENT_LABEL = "NOT FOR CLINICAL"
 """As much of it as a label holds: capitals, at most 16 characters."""
-MANUFACTURER = "medxgan"
 LONG_STRING, SHORT_TEXT, LONG_TEXT = 63, 1023, 10239
 """Most characters of DICOM's LO, ST and LT, less one: some readers count the padding."""
 WORKSTATION = "WSD"
@@ -116,7 +116,11 @@ def parametric_map(made: DerivedMap, source: SourceFrame, ids: Identifiers) -> D
         value_range=(float(made.values.min()), float(made.values.max())),
         quantity_definition=saliency,
     )
-    window = highdicom.VOILUTTransformation(window_center=0.0, window_width=2 * made.scale)
+    window = highdicom.VOILUTTransformation(
+        window_center=0.0,
+        window_width=2 * made.scale,
+        voi_lut_function="LINEAR_EXACT",  # LINEAR, the default, takes no width below 1
+    )
     features = source.header.get("RecognizableVisualFeatures") == "YES"
     written: Dataset = highdicom.pm.ParametricMap(
         [source.stand_in()],
@@ -201,7 +205,7 @@ def _equipment(made: DerivedMap, ids: Identifiers) -> dict[str, Any]:
         "series_description": _description(made),
         "sop_instance_uid": generate_uid(),
         "instance_number": ids.instance_number,
-        "manufacturer": MANUFACTURER,
+        "manufacturer": MAP_MANUFACTURER,
         "manufacturer_model_name": text(made.bundle),
         "device_serial_number": text(made.fingerprint),
         "software_versions": text(made.version),

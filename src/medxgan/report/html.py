@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import get_args
 
 from medxgan.errors import DataError
+from medxgan.explain.series import Series
 from medxgan.report.page import environment, gradient_rules, policy, source
 from medxgan.report.panels import FIRST_ROW_METHODS, View, make_view
 from medxgan.report.scales import (
@@ -27,6 +29,7 @@ def render_report(
     caution: str | None = None,
     notes: Sequence[str] = (),
     footer_facts: Mapping[str, object] | None = None,
+    series: Sequence[Series] = (),
 ) -> str:
     """One self-contained HTML page: no request leaves it, and its policy allows none.
 
@@ -40,20 +43,23 @@ def render_report(
         caution: what every reader must know of the bundle, shown at the top.
         notes: the same of these explanations, beside what they say themselves.
         footer_facts: facts of the bundle (name, method, classifier, data licence), by name.
+        series: of the same images to a requested answer, in their order, shown below each; none
+            where empty.
 
     Returns:
         The page.
 
     Raises:
-        DataError: there is no explanation.
+        DataError: there is no explanation, or a series is of another image.
     """
     if not explanations:
         raise DataError("a report needs at least one explanation, got none; name images to explain")
+    _check_series(explanations, series)
     scales = shared_scales(explanations)
     methods = _methods(explanations)
     views = [
-        make_view(explanation, f"image-{number}", methods, scales)
-        for number, explanation in enumerate(explanations, start=1)
+        make_view(explanation, f"image-{number}", methods, scales, one)
+        for number, (explanation, one) in enumerate(zip_longest(explanations, series), start=1)
     ]
     targets, words = " or ".join(sorted({view.target for view in views})), views[0].words
     style = source("report.css") + gradient_rules()
@@ -83,6 +89,16 @@ def render_report(
             policy=policy(style, script),
         )
     )
+
+
+def _check_series(explanations: Sequence[Explanation], series: Sequence[Series]) -> None:
+    """Every explanation has the series of its own image, or none has any."""
+    named, given = ([one.name for one in many] for many in (explanations, series))
+    if given and given != named:
+        raise DataError(
+            f"a report needs one series for each explanation, of the same images in their order "
+            f"({', '.join(named)}), got {', '.join(given)}; give both the same names"
+        )
 
 
 def _methods(explanations: Sequence[Explanation]) -> tuple[str, ...]:
@@ -122,12 +138,13 @@ def _problem_counts(explanations: Sequence[Explanation]) -> dict[str, int]:
 
 
 def _legend(methods: Sequence[str], scales: Scales) -> list[tuple[str, str, str]]:
-    """Label, explanation and end of the colour bar of every method."""
+    """Label, explanation and end of the colour bar of every method that some image has a map of."""
     return [
         (
             METHOD_LABELS.get(method, method),
             METHOD_NOTES.get(method, "Evidence in the units of this method."),
-            scale_text(scales[method]) if method in scales else "",
+            scale_text(scales[method]),
         )
         for method in methods
+        if method in scales
     ]

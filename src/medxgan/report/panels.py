@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from medxgan.explain.series import Series
 from medxgan.report.classes import ClassRow, became_text, class_rows
 from medxgan.report.figures import (
     BRIGHTNESS,
@@ -20,6 +21,7 @@ from medxgan.report.figures import (
     shrink,
 )
 from medxgan.report.scales import COLOUR_DIFFERENCE, DIFFERENCE, Scales, in_colour
+from medxgan.report.series_view import SeriesView, make_series_view
 from medxgan.report.vector import Curve, outline_path, probability_curve
 from medxgan.report.wording import METHOD_LABELS, scale_text
 from medxgan.scoretext import Words, score_text, words_for
@@ -97,6 +99,7 @@ class View:
     words: Words
     classes: tuple[ClassRow, ...]
     became: str
+    series: SeriesView | None
 
     @property
     def thumbnail(self) -> str:
@@ -105,7 +108,11 @@ class View:
 
 
 def make_view(
-    explanation: Explanation, anchor: str, methods: tuple[str, ...], scales: Scales
+    explanation: Explanation,
+    anchor: str,
+    methods: tuple[str, ...],
+    scales: Scales,
+    series: Series | None = None,
 ) -> View:
     """Turn an explanation into what the template needs.
 
@@ -114,6 +121,7 @@ def make_view(
         anchor: id of its section in the page.
         methods: every method that the report shows, so that rows of different images align.
         scales: colour scale of each kind of map.
+        series: of the same image to a requested answer, if one was asked for.
     """
     scores = {name: _score(value, explanation.spec) for name, value in explanation.scores.items()}
     words = words_for(explanation.target_name, explanation.spec)
@@ -160,6 +168,7 @@ def make_view(
         words=words,
         classes=class_rows(explanation),
         became=became_text(explanation),
+        series=None if series is None else make_series_view(series),
     )
 
 

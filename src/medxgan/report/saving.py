@@ -14,6 +14,7 @@ from numpy.lib.format import write_array
 from PIL import Image
 from torch import Tensor
 
+from medxgan.explain.series import Series
 from medxgan.report.classes import has_classes, named_classes
 from medxgan.report.figures import (
     BRIGHTNESS,
@@ -78,6 +79,7 @@ def write_report(
     caution: str | None = None,
     notes: Sequence[str] = (),
     footer_facts: Mapping[str, object] | None = None,
+    series: Sequence[Series] = (),
 ) -> Path:
     """Write ``report.html``, ``explanations.csv`` and one subfolder an image.
 
@@ -93,12 +95,14 @@ def write_report(
         caution: what every reader must know of the bundle, shown at the top.
         notes: the same of these explanations, beside what they say themselves.
         footer_facts: facts of the bundle (name, method, classifier, data licence), by name.
+        series: of the same images to a requested answer, shown in the page; see ``write_series``
+            for their own files.
 
     Returns:
         The path of ``report.html``.
 
     Raises:
-        DataError: there is no explanation.
+        DataError: there is no explanation, or a series is of another image.
         OutputError: the folder cannot be made or written to; no file is left half-written.
     """
     page = render_report(
@@ -109,6 +113,7 @@ def write_report(
         caution=caution,
         notes=notes,
         footer_facts=footer_facts,
+        series=series,
     )
     scales = shared_scales(explanations)
     subfolders = unique_folder_names(explanation.name for explanation in explanations)
@@ -242,6 +247,7 @@ def _facts(explanation: Explanation) -> dict[str, object]:
         "methods": list(explanation.attributions),
         "skipped": explanation.skipped,
         "notes": list(explanation.notes),
+        "spacing": None if explanation.spacing is None else list(explanation.spacing),
     }
 
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from medxgan.explain.series import Series
 from medxgan.report.figures import intensity_picture, png_bytes
 from medxgan.report.saving import unique_folder_names
+from medxgan.report.series_view import frame_captions
 from medxgan.report.staging import staged_folder
 from medxgan.scoretext import answer_text
 
@@ -19,6 +20,9 @@ TABLE_FILE = "series.csv"
 SMALLEST_FRAME = 96
 """Frames are shown at least so large, pixels a side."""
 CAPTION, MARGIN = 14, 4
+FADED = 0.6
+"""Share of white in a frame that repeats another one, its own answer not being reached."""
+UNREACHED = (176, 0, 32)
 
 
 def save_series(series: Series, folder: str | os.PathLike[str]) -> Path:
@@ -62,21 +66,17 @@ def write_series(series: Sequence[Series], folder: str | os.PathLike[str]) -> Pa
 def captions_of(series: Series) -> list[str]:
     """The model's answers to original, reconstruction and all frames, ``T + 2`` texts.
 
-    An answer that is not the wanted one is marked.
+    Those of frames are as ``frame_captions`` has them.
     """
     image, redrawn = (answer_text(answer, series.spec) for answer in series.own)
-    answers, wanted = (
-        [answer_text(answer, series.spec) for answer in part.tolist()]
-        for part in (series.answers, series.wanted)
-    )
-    return [f"image {image}", f"redrawn {redrawn}"] + [
-        answer if reached else f"{answer}, not {other}"
-        for answer, other, reached in zip(answers, wanted, series.reached.tolist(), strict=True)
-    ]
+    return [f"image {image}", f"redrawn {redrawn}", *frame_captions(series)]
 
 
 def series_picture(series: Series) -> Image.Image:
-    """Original, reconstruction, then all frames, each with the model's answer below."""
+    """Original, reconstruction, then all frames, each with the model's answer below.
+
+    Frames whose answer is not reached are faded, their captions red.
+    """
     captions = captions_of(series)
     pictures = [
         intensity_picture(image) for image in (series.image, series.reconstruction, *series.frames)
@@ -86,10 +86,14 @@ def series_picture(series: Series) -> Image.Image:
     step = width + MARGIN
     sheet = Image.new("RGB", (step * len(pictures) - MARGIN, height + CAPTION), "white")
     draw = ImageDraw.Draw(sheet)
-    for place, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        enlarged = picture.resize((width, height), Image.Resampling.NEAREST)
+    reached = [True, True, *series.reached.tolist()]
+    for place, picture in enumerate(pictures):
+        enlarged = picture.resize((width, height), Image.Resampling.NEAREST).convert("RGB")
+        if not reached[place]:
+            enlarged = Image.blend(enlarged, Image.new("RGB", enlarged.size, "white"), FADED)
         sheet.paste(enlarged, (step * place, 0))
-        draw.text((step * place + 1, height + 1), caption, fill="black")
+        ink = "black" if reached[place] else UNREACHED
+        draw.text((step * place + 1, height + 1), captions[place], fill=ink)
     return sheet
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from medxgan.bundle import MANIFEST_NAME, save_bundle
 from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
+from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
 from medxgan.errors import ConfigError, DataError, OutputError
 from medxgan.networks.blocks import SIZES
 from medxgan.networks.stylegan_statistics import measure_codes
@@ -45,6 +46,7 @@ class StylePlan:
         seed: of all random numbers.
         data_licence: kept in the bundle.
         data_name: kept in the bundle.
+        presentation: how the images were shown, kept in the bundle.
         resume: continue the run in ``folder``.
         stop_after: stop early after so many images.
     """
@@ -55,6 +57,7 @@ class StylePlan:
     seed: int = 0
     data_licence: str = "not stated"
     data_name: str = "unnamed"
+    presentation: KeptPresentation = NOTHING_KEPT
     resume: bool = False
     stop_after: int | None = None
 
@@ -185,6 +188,7 @@ def _write_bundle(
         },
         metrics={"held_out": found.figures},
         intensity_limits=plan.data.limits if plan.data.table.pixels.dtype == np.uint16 else None,
+        presentation=plan.presentation,
         data_licence=plan.data_licence,
         generator_version=__version__,
     )

@@ -23,6 +23,7 @@ from medxgan.bundle import (
 from medxgan.classifiers import KINDS, TorchClassifier
 from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
+from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
 from medxgan.errors import ClassifierError, ConfigError, OutputError
 from medxgan.packing import pack, unpack
 from medxgan.scoretext import words_for
@@ -61,6 +62,7 @@ class Plan:
         oracle: an independent classifier to put into the bundle, for judging explanations.
         data_licence: kept in the bundle.
         data_name: kept in the bundle.
+        presentation: how the images were shown, kept in the bundle.
         resume: continue the run in ``folder``.
         stop_after: stop early after so many images.
         start: a bundle whose weights generator and encoder begin with, instead of random ones: for
@@ -76,6 +78,7 @@ class Plan:
     oracle: TorchClassifier | None = None
     data_licence: str = "not stated"
     data_name: str = "unnamed"
+    presentation: KeptPresentation = NOTHING_KEPT
     resume: bool = False
     stop_after: int | None = None
     start: DrawingPart | None = None
@@ -284,6 +287,7 @@ def _write_bundle(
         },
         metrics={"held_out": held_out.figures},
         intensity_limits=plan.data.limits if plan.data.table.pixels.dtype == np.uint16 else None,
+        presentation=plan.presentation,
         data_licence=plan.data_licence,
         generator_version=__version__,
     )

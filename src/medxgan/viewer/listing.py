@@ -73,7 +73,7 @@ def row(entry: Entry, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 
 
 def predicted(facts: Facts) -> str:
-    """What the model says of the original: its most likely class, all labels, or yes or no.
+    """What the model says of the original: its most likely class, all labels, or the side it is on.
 
     >>> from medxgan.viewer.facts import StatusFacts
     >>> known = {"name": "a", "target": 1, "target_name": "ring", "positive": True}
@@ -81,6 +81,9 @@ def predicted(facts: Facts) -> str:
     >>> known |= {"scores": dict.fromkeys(LABELS, 0.3), "strengths": [], "probabilities": []}
     >>> predicted(Facts(**known))
     'ring'
+    >>> value = {"output": "value", "value_range": [0, 4], "positive_from": 1.5}
+    >>> predicted(Facts(**known | value))
+    'ring from 1.5 on'
     >>> known |= {"class_names": ["healthy", "ring"]}
     >>> known |= {"answers": dict.fromkeys(LABELS, [0.7, 0.3])}
     >>> predicted(Facts(**known))
@@ -93,7 +96,14 @@ def predicted(facts: Facts) -> str:
             pairs = zip(facts.class_names, known, strict=True)
             return ", ".join(name for name, answer in pairs if answer >= 0.5) or "none"
         return facts.class_names[known.index(max(known))]
-    return facts.target_name if facts.positive else f"not {facts.target_name}"
+    start = in_units(facts, 0.5) if facts.output == "value" else None
+    if start is None:
+        return facts.target_name if facts.positive else f"not {facts.target_name}"
+    return (
+        f"{facts.target_name} from {start:g} on"
+        if facts.positive
+        else (f"{facts.target_name} below {start:g}")
+    )
 
 
 def figures(facts: Facts) -> dict[str, float | None]:

@@ -73,8 +73,15 @@ class LiveDesk:
         self.sessions = Sessions[Session](_remove_files)
         spec = explainer.spec
         self._folder = ImageFolder()
-        limits = explainer.bundle.intensity_limits
-        self.reader = FileReader(spec.size, spec.channels, self._folder, limits, shown)
+        bundle = explainer.bundle
+        self.reader = FileReader(
+            spec.size,
+            spec.channels,
+            self._folder,
+            bundle.intensity_limits,
+            shown,
+            bundle.presentation,
+        )
         self._motion: Motion | None = None
 
     def motion(self) -> Motion:
@@ -245,14 +252,17 @@ class LiveDesk:
                 f"{explainer.inversion_steps}",
             )
         explained = explainer.explain(
-            opened.image, methods=METHODS, names=[opened.name], masks=[opened.mask], refine=steps
+            opened.image,
+            methods=METHODS,
+            names=[opened.name],
+            masks=[opened.mask],
+            spacings=[opened.spacing],
+            refine=steps,
         )
         assert isinstance(explained, Explanation)
         folder = self._folder.subfolder()
         save_explanation(explained, folder / IMAGE_FOLDER)
         shown = read_explanation(folder / IMAGE_FOLDER, folder)
-        facts = shown.facts.model_copy(update={"spacing": opened.spacing})
-        shown = replace(shown, facts=facts)
         latent = explained.latent
         codes = (latent.z1.to(explainer.device), latent.z2.to(explainer.device))
         session = Session(shown, codes, verdict_id or shown.id, file, notes)

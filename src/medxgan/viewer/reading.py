@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
 from medxgan.errors import DataError, OutputError
 from medxgan.viewer.arrays import Floats
 from medxgan.viewer.image_folder import ImageFolder
@@ -24,6 +25,10 @@ from medxgan.viewer.image_folder import ImageFolder
 PATIENCE_SECONDS = 60.0
 """That reading one file may take, a fresh process's start included."""
 LONGEST_NAME = 80
+TERMINAL_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+]
+"""What a terminal sends to all programs in it."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class FileReader:
         folder: for files while they are read; the process removes it should this program be killed.
         limits: stored values of 16-bit images that become -1 and +1; as found where None.
         shown: how DICOM and NIfTI files are shown.
+        kept: how the bundle's training images were; that holds where ``shown`` says nothing.
         patience: seconds that a file may take.
     """
 
@@ -79,10 +85,12 @@ class FileReader:
         folder: ImageFolder,
         limits: tuple[float, float] | None = None,
         shown: Presented | None = None,
+        kept: KeptPresentation = NOTHING_KEPT,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._wanted: dict[str, Any] = {"size": size, "channels": channels, "limits": limits}
         self._wanted |= asdict(shown or Presented())
+        self._wanted["kept"] = kept.model_dump(mode="json")
         self._folder = folder
         self._patience = patience
         self._lock = Lock()
@@ -198,8 +206,7 @@ def _without_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    ours = [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ours)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
     try:
         yield
     finally:

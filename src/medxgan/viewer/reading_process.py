@@ -7,7 +7,9 @@ pixels answer. Nothing is pickled.
 import json
 import os
 import shutil
+import signal
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,12 +19,13 @@ from typing import Any
 from torch import Tensor
 
 from medxgan.console import sentence_of
-from medxgan.data import parse_presentation, read_inputs
+from medxgan.data import KeptPresentation, parse_presentation, read_inputs
 from medxgan.data.formats import check_suffix, kind_of
 from medxgan.data.pictures import decoding
 from medxgan.errors import DataError
 from medxgan.image_inspection import IDENTIFIERS
 from medxgan.viewer.memory import limit_memory
+from medxgan.viewer.reading import TERMINAL_SIGNALS
 
 LARGEST_ANSWER = 2**28
 """Bytes of pixels of one file, after they were brought to the model's size."""
@@ -37,6 +40,10 @@ def work(requests: Connection, folder: str) -> None:
             be killed, even while a file is read.
     """
     limit_memory()
+    for (
+        number
+    ) in TERMINAL_SIGNALS:  # blocked since the start, but multiprocessing lets some through
+        signal.signal(number, signal.SIG_IGN)
     # A thread, for a process that is busy with a file does not notice.
     Thread(target=_outlive, args=(folder,), daemon=True).start()
     serve(requests)
@@ -68,8 +75,9 @@ def answer_to(request: dict[str, Any]) -> tuple[dict[str, object], bytes | None]
 
     Args:
         request: ``path``, ``size``, ``channels`` and ``limits`` as `medxgan.data.read_inputs` has
-            them; ``window``, ``axis`` and ``volume`` as the command line has them; and
-            ``identifiers``, true where notes shall say whose a DICOM file is.
+            them; ``window``, ``axis`` and ``volume`` as the command line has them; ``kept`` by the
+            bundle, as its ``bundle.json`` has it; and ``identifiers``, true where notes shall say
+            whose a DICOM file is.
 
     Returns:
         ``shape``, ``names``, ``notes`` and ``spacings``, and the images' float32 bytes
@@ -79,14 +87,13 @@ def answer_to(request: dict[str, Any]) -> tuple[dict[str, object], bytes | None]
     try:
         check_suffix(path)  # a table could name any file of this machine
         limits = request["limits"]
+        chosen = parse_presentation(request["window"], request["axis"], None, request["volume"])
         inputs = read_inputs(
             [path],
             size=request["size"],
             channels=request["channels"],
             limits=None if limits is None else (limits[0], limits[1]),
-            presentation=parse_presentation(
-                request["window"], request["axis"], None, request["volume"]
-            ),
+            presentation=replace(chosen, kept=KeptPresentation.model_validate(request["kept"])),
         )
         images: Tensor = inputs.images.float().contiguous()
         if 4 * images.numel() > LARGEST_ANSWER:

@@ -56,6 +56,7 @@ def restore(shown: Shown) -> Explanation:
         spec=_spec(facts, image),
         answers={part: _numbers(answers) for part, answers in facts.answers.items()},
         notes=facts.notes,
+        spacing=facts.spacing,
     )
 
 

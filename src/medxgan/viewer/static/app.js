@@ -79,7 +79,7 @@ function createRouter() {
 async function viewAt(address, signal) {
   const { mode } = store.state.server;
   const [, place, id] = address.split("/");
-  if (place === "explanations" && id) return savedView(decodeURIComponent(id), signal);
+  if (place === "explanations" && id) return savedView(id, signal);
   if (place === "live" && store.state.session) {
     const { session } = store.state;
     const neighbours = { place: "Live", previous: null, next: null };
@@ -158,7 +158,8 @@ function show(view, place = []) {
 
 function back() {
   const focused = document.activeElement;
-  if (focused?.matches("input, textarea, select")) focused.blur();
+  const typed = "textarea, select, input:not([type=range], [type=checkbox], [type=radio])";
+  if (focused?.matches(typed)) focused.blur();
   else if (store.state.enlarged) store.set({ enlarged: null });
   else if (location.hash.length > 2) location.hash = "#/";
 }

@@ -27,7 +27,7 @@ export function followCross(panes, signal) {
     const { width, height } = panes.still[0].image;
     const clamp = (value, size) => Math.min(Math.max(value, 0.5), size - 0.5);
     const place = { x: clamp(cursor.x + across, width), y: clamp(cursor.y + down, height) };
-    store.set({ cursor: place, ...(growing ? { ruler: { from: ruler.from, to: place } } : {}) });
+    store.set({ cursor: place, ...(growing && ruler ? { ruler: { from: ruler.from, to: place } } : {}) });
     tell();
   };
 

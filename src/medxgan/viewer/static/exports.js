@@ -37,21 +37,28 @@ export function paneAddress(base, pane, state) {
 }
 
 function entries(facts, panes, base) {
+  const present = [...panes.still, panes.film].filter((pane) => pane.numbers !== null);
   const choice = h(
     "select",
     { "aria-label": "Pane" },
-    ...panes.still.map(({ id, label }) => h("option", { value: id }, label)),
+    ...present.map(({ id, label }) => h("option", { value: id }, label)),
   );
-  choice.value = store.state.enlarged ?? panes.still[0].id;
+  const enlarged = present.find(({ id }) => id === store.state.enlarged);
+  choice.value = (enlarged ?? panes.still[0]).id;
+  const chosen = () => present.find(({ id }) => id === choice.value);
   const save = async () => {
-    const pane = panes.still.find(({ id }) => id === choice.value);
-    download(await pane.picture(store.state, panes.still[0]), `${facts.name}-${pane.id}.png`);
+    const pane = chosen();
+    if (!pane) return;
+    const picture = await pane.picture(store.state, panes.still[0]);
+    const shown = pane === panes.film ? pane.label.toLowerCase() : pane.id;
+    download(picture, `${facts.name}-${shown}.png`);
   };
   const link = (label, address) => h("a", { href: address, download: "" }, label);
   const plain = h("a", { download: "" }, "in the colours of the report (PNG)");
   const point = () => {
-    const pane = panes.still.find(({ id }) => id === choice.value);
-    plain.href = paneAddress(base, pane, store.state);
+    const pane = chosen();
+    plain.hidden = !pane || pane === panes.film;
+    if (!plain.hidden) plain.href = paneAddress(base, pane, store.state);
   };
   choice.addEventListener("change", point);
   point();

@@ -3,6 +3,7 @@
 import { h, icon } from "./dom.js";
 import { onCommand } from "./keys.js";
 import { store } from "./store.js";
+import { wordsFor } from "./words.js";
 
 const FRAME_MILLISECONDS = 180;
 const CALM_MILLISECONDS = 600;
@@ -71,7 +72,7 @@ export function createFilm({ facts, frames, stage, activate, signal }) {
     },
     signal,
   );
-  const ends = h("p", { class: "ends" }, h("span", {}, "negative"), h("span", {}, "positive"));
+  const ends = h("p", { class: "ends" }, ...wordsFor(facts).ends.map((end) => h("span", {}, end)));
   const element = h("div", { class: "film" }, button, h("div", { class: "track" }, slider, ends));
   return { element, show, moment };
 }

@@ -9,23 +9,37 @@ import { h } from "./dom.js";
  *   settings: () => object, put: (controls: object, alternative: number|string|null) => void,
  *   signal: AbortSignal}} given `address` of the session, its present settings, and what is told
  *   of the found ones
- * @returns {HTMLElement}
+ * @returns {{element: HTMLElement, stop: () => void}} `stop` gives a search up: what it finds is no
+ *   longer wanted
  */
 export function createGoals({ address, words, session, settings, put, signal }) {
   const said = h("p", { class: "said", role: "status" });
+  let search = null;
+  const stop = () => {
+    if (search) said.textContent = "";
+    search?.abort();
+    search = null;
+  };
   const go = async (goal) => {
+    stop();
+    const own = new AbortController();
+    search = own;
     said.textContent = "Searching …";
     try {
-      const answer = await postJson(`${address}/goal`, { goal, ...settings() }, { signal });
+      const options = { signal: AbortSignal.any([signal, own.signal]) };
+      const answer = await postJson(`${address}/goal`, { goal, ...settings() }, options);
+      if (search !== own) return;
+      search = null;
       said.textContent = answer.sentence ?? "";
       put(answer.controls, answer.alternative ?? null);
     } catch (error) {
+      if (search === own) search = null;
       if (error.name !== "AbortError") said.textContent = error.message;
     }
   };
   const button = (label, goal) =>
     h("button", { type: "button", on: { click: () => go(goal) } }, label);
-  return h(
+  const element = h(
     "div",
     { class: "goals" },
     h(
@@ -37,12 +51,14 @@ export function createGoals({ address, words, session, settings, put, signal }) 
     ),
     said,
   );
+  return { element, stop };
 }
 
 function createWanted(words, { output, value_range: range }, go) {
   const graded = output === "value" && range;
   const [low, high] = graded ? range : [0, 1];
   const margin = graded ? 0 : 0.01;
+  const label = graded ? "Go to" : "To p";
   const wanted = h("input", {
     type: "number",
     min: low + margin,
@@ -58,8 +74,8 @@ function createWanted(words, { output, value_range: range }, go) {
   };
   const button = h(
     "button",
-    { type: "submit", "aria-label": `To this ${words.measure}` },
-    graded ? "Go to" : "To p",
+    { type: "submit", "aria-label": `${label}, this ${words.measure}` },
+    label,
   );
-  return h("form", { class: "wanted", on: { submit } }, wanted, button);
+  return h("form", { class: "wanted", novalidate: true, on: { submit } }, wanted, button);
 }

@@ -44,34 +44,45 @@ export function createLive({ session, stage, signal }) {
     (error) => warn(error.message),
     signal,
   );
-  const sliders = (session.controls ?? []).map((control) => createSlider(control, () => show()));
+  const moved = () => {
+    goals.stop();
+    drawIfShown();
+  };
+  const sliders = (session.controls ?? []).map((control) => createSlider(control, moved));
   const settings = () => ({
     controls: Object.fromEntries(sliders.map((slider) => [slider.id, slider.value()])),
     alternative,
   });
   function show() {
     shown = true;
-    draw(settings());
+    drawIfShown();
+  }
+  function drawIfShown() {
+    if (shown) draw(settings());
   }
   function put(controls, index) {
     for (const { id, set } of sliders) if (id in controls) set(controls[id]);
     alternative = index;
     others.mark(index);
-    show();
+    drawIfShown();
   }
   const start = Object.fromEntries(sliders.map(({ id, start: value }) => [id, value]));
+  const choose = (index) => {
+    goals.stop();
+    put(start, index);
+  };
   const reset = h(
     "button",
-    { type: "button", class: "plain", on: { click: () => put(start, null) } },
+    { type: "button", class: "plain", on: { click: () => choose(null) } },
     "Reset",
   );
-  const choose = (index) => put(start, index);
+  const goals = createGoals({ address, words, session, settings, put, signal });
   const others = createAlternatives({ address, words, choose, reset, signal });
   const element = h(
     "div",
     { class: "live" },
     createFrames(session),
-    createGoals({ address, words, session, settings, put, signal }),
+    goals.element,
     answers.element,
     h(
       "div",

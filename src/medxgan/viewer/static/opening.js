@@ -7,6 +7,8 @@ import { store } from "./store.js";
 
 const MEGABYTE = 1 << 20;
 
+let underWay = null;
+
 /**
  * Let files be dropped anywhere on the page.
  * @param {HTMLElement} curtain shown while a file is held over the page
@@ -91,26 +93,31 @@ export async function openSaved({ id, name }) {
   await open(name, session);
 }
 
+/** One image is opened at a time: another one, Cancel and Escape give up what is under way. */
 async function open(name, request) {
-  const controller = new AbortController();
-  const curtain = document.querySelector("#busy");
-  const cancel = h("button", { type: "button", on: { click: () => controller.abort() } }, "Cancel");
+  underWay?.abort();
+  const own = new AbortController();
+  underWay = own;
+  const dialog = document.querySelector("#busy");
+  const cancel = h("button", { type: "button", on: { click: () => own.abort() } }, "Cancel");
   clearWarning();
-  document.querySelector("#app").inert = true;
-  curtain.replaceChildren(
-    h("div", { class: "box" }, h("p", { role: "status" }, `Explaining ${name} …`), cancel),
-  );
-  curtain.hidden = false;
+  dialog.replaceChildren(h("p", { role: "status" }, `Explaining ${name} …`), cancel);
+  dialog.oncancel = () => own.abort();
+  if (!dialog.open) dialog.showModal();
   cancel.focus();
+  const close = () => {
+    if (underWay !== own) return;
+    underWay = null;
+    dialog.close();
+  };
   try {
-    store.set({ session: await request(controller.signal) });
+    const session = await request(own.signal);
+    close(); // first, as it gives the focus back, which then goes to the new view
+    store.set({ session });
     announce(`${name} is open`);
   } catch (error) {
+    close();
     if (error.name !== "AbortError") warn(error.message);
-  } finally {
-    curtain.hidden = true;
-    curtain.replaceChildren();
-    document.querySelector("#app").inert = false;
   }
 }
 

@@ -39,6 +39,8 @@ export class Pane {
     this.size = { width: 0, height: 0 };
     this.source = document.createElement("canvas");
     this.stale = true;
+    this.grey = document.createElement("canvas");
+    this.greyStale = true;
     const labelled = score ? `${this.label}, ${measure} ${score}` : this.label;
     this.canvas = h("canvas", { class: "picture", role: "img", "aria-label": labelled });
     this.button = h(
@@ -78,7 +80,7 @@ export class Pane {
     this.numbers = this.isMap
       ? { values: oneChannel(numbers, this.kind), shape: [1, ...numbers.shape.slice(1)] }
       : numbers;
-    this.stale = true;
+    this.stale = this.greyStale = true;
   }
 
   /** @param {string} label what is seen from now on */
@@ -92,7 +94,8 @@ export class Pane {
 
   /** @param {string[]} changed keys of the store */
   follow(changed) {
-    if (PIXELS_FOLLOW[this.kind].some((key) => changed.includes(key))) this.stale = true;
+    if (PIXELS_FOLLOW[this.kind].some((key) => changed.includes(key)))
+      this.stale = this.greyStale = true;
   }
 
   /** @returns {import("./geometry.js").Size} of the image */
@@ -130,10 +133,10 @@ export class Pane {
     if (this.numbers === null || this.size.width < 1) return;
     const context = this.#context();
     const placed = placement(state.view, this.image, this.size);
-    const layer = (pane) => {
-      const { width, height } = pane.image;
+    const layer = (source) => {
+      const { width, height } = source;
       context.drawImage(
-        pane.#pixels(state),
+        source,
         placed.left,
         placed.top,
         width * placed.scale,
@@ -145,10 +148,10 @@ export class Pane {
     const alone = this.isMap && state.maps === "alone";
     context.fillStyle = alone ? zeroColour(state.colours) : "#000";
     context.fillRect(0, 0, this.size.width, this.size.height);
-    if (this.isMap && !alone && shared.ground.numbers !== null) layer(shared.ground);
+    if (this.isMap && !alone && shared.ground.numbers !== null) layer(shared.ground.under(state));
     if (!this.isMap || state.maps !== "off") {
       context.globalAlpha = this.isMap && !alone ? state.opacity : 1;
-      layer(this);
+      layer(this.#pixels(state));
       context.globalAlpha = 1;
     }
     this.#drawOver(context, placed, state, shared);
@@ -182,11 +185,31 @@ export class Pane {
     if (this.isMap) {
       context.fillStyle = zeroColour(state.colours);
       context.fillRect(0, 0, canvas.width, canvas.height);
-      if (state.maps === "on image") context.drawImage(ground.#pixels(state), 0, 0);
+      if (state.maps === "on image") context.drawImage(ground.under(state), 0, 0);
       context.globalAlpha = state.maps === "on image" ? state.opacity : 1;
     }
     context.drawImage(this.#pixels(state), 0, 0);
     return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  }
+
+  /**
+   * The picture as it lies under a map: grey, since the map's colours would be lost on others.
+   * @param {Readonly<object>} state of the store
+   * @returns {HTMLCanvasElement}
+   */
+  under(state) {
+    if (this.numbers.shape[0] === 1) return this.#pixels(state);
+    if (this.greyStale) {
+      this.greyStale = false;
+      Object.assign(this.grey, this.image);
+      const luminance = {
+        values: oneChannel(this.numbers, "difference"),
+        shape: [1, ...this.numbers.shape.slice(1)],
+      };
+      const pixels = imagePixels(luminance, state.window, state.inverted);
+      this.grey.getContext("2d").putImageData(pixels, 0, 0);
+    }
+    return this.grey;
   }
 
   #legend() {

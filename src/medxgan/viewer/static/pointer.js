@@ -29,12 +29,13 @@ export function followPointer(pane, hover, signal) {
     if (event.button > 1) return;
     canvas.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, event);
-    drag = pointers.size === 2 ? null : dragOf(event, pane);
+    drag = pointers.size > 1 ? null : dragOf(event, pane);
     event.preventDefault();
   });
   listen("pointermove", (event) => {
     hover(event.pointerType === "mouse");
-    store.set({ cursor: inside(pane, pane.placeAt(event, store.state.view)) });
+    const place = inside(pane, pane.placeAt(event, store.state.view));
+    if (place || !store.state.crosshair) store.set({ cursor: place });
     if (!pointers.has(event.pointerId)) return;
     if (pointers.size === 2) pinch(pane, pointers, event);
     else drag?.(pane, pointers.get(event.pointerId), event);
@@ -122,7 +123,8 @@ function pan(pane, before, event) {
 
 function measure(pane, before, event) {
   const { view, ruler } = store.state;
-  const start = before.type === "pointerdown" ? pane.placeAt(before, view) : ruler.from;
+  const begins = before.type === "pointerdown" || ruler === null;
+  const start = begins ? pane.placeAt(before, view) : ruler.from;
   store.set({ ruler: { from: start, to: pane.placeAt(event, view) } });
 }
 
@@ -131,16 +133,12 @@ function pinch(pane, pointers, event) {
   const [other] = [...pointers.values()].filter(({ pointerId }) => pointerId !== event.pointerId);
   const apart = (finger) =>
     Math.hypot(finger.clientX - other.clientX, finger.clientY - other.clientY);
-  const middle = {
-    clientX: (event.clientX + other.clientX) / 2,
-    clientY: (event.clientY + other.clientY) / 2,
-  };
-  zoomAt(pane, middle, apart(event) / Math.max(apart(before), 1));
-  const half = (from, to) => from + (to - from) / 2;
-  pan(pane, before, {
-    clientX: half(before.clientX, event.clientX),
-    clientY: half(before.clientY, event.clientY),
+  const middle = (finger) => ({
+    clientX: (finger.clientX + other.clientX) / 2,
+    clientY: (finger.clientY + other.clientY) / 2,
   });
+  zoomAt(pane, middle(before), apart(event) / Math.max(apart(before), 1));
+  pan(pane, middle(before), middle(event));
 }
 
 function zoomAt(pane, point, factor) {

@@ -10,7 +10,8 @@ import { store } from "./store.js";
  * @returns {HTMLElement}
  */
 export function createReadout(panes, signal) {
-  const element = h("p", { class: "readout", "aria-label": "Cursor, ruler and zoom" });
+  const label = "Cursor, ruler and zoom";
+  const element = h("div", { class: "readout", role: "group", "aria-label": label });
   const write = () => {
     const { cursor, ruler, view, measuring, crosshair } = store.state;
     const parts = [

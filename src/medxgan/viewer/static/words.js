@@ -20,6 +20,7 @@ const SUPERSCRIPTS = {
  * @property {string} measure what a score is
  * @property {(score: number|null) => string} text a score with its units
  * @property {number} decision where the two sides meet, on the scale of scores
+ * @property {[string, string]} ends what the negative and the positive end of a film are called
  */
 
 /**
@@ -31,15 +32,22 @@ const SUPERSCRIPTS = {
 export function wordsFor(facts) {
   const range = facts.output === "value" ? facts.value_range : null;
   if (!range) {
-    return { measure: `probability of ${facts.target_name}`, text: probabilityText, decision: 0.5 };
+    return {
+      measure: `probability of ${facts.target_name}`,
+      text: probabilityText,
+      decision: 0.5,
+      ends: ["negative", "positive"],
+    };
   }
   const [low, high] = range;
   const threshold = facts.positive_from ?? (low + high) / 2;
   const decimals = Math.max(0, 2 - Math.floor(Math.log10(high - low)));
   const value = (score) =>
     threshold + (score - 0.5) * 2 * (score >= 0.5 ? high - threshold : threshold - low);
-  const text = (score) => (isNumber(score) ? value(score).toFixed(decimals) : "not known");
-  return { measure: facts.target_name, text, decision: 0.5 };
+  const text = (score) =>
+    isNumber(score) ? value(score).toFixed(decimals).replace("-", "−") : "not known";
+  const ends = range.map((end) => `towards ${facts.target_name} ${end}`);
+  return { measure: facts.target_name, text, decision: 0.5, ends };
 }
 
 /**

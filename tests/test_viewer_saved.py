@@ -309,7 +309,9 @@ def test_a_fault_of_our_own_with_one_explanation_hides_no_other(tmp_path, monkey
 def test_a_folder_whose_name_is_no_text_is_opened(tmp_path):
     write_folder(tmp_path / "out")
     folder = SavedFolder((tmp_path / "out").rename(tmp_path / os.fsdecode(b"st\xfcdy")))
-    client = browser(make_app(verdicts=VerdictStore(folder.root / "v.sqlite"), folder=folder))
+    store = VerdictStore(folder.root / os.fsdecode(b"\xfc.sqlite"))
+    client = browser(make_app(verdicts=store, folder=folder, title=folder.name))
+    assert client.get("/api/state").json()["verdicts"] == {"file": "?.sqlite", "problem": None}
     (shown,) = client.get("/api/explanations").json()["rows"]
     for address in ("", "/arrays/image", "/thumbnail.png", "/film.gif", "/arrays.npz"):
         assert client.get(f"/api/explanations/{shown['id']}{address}").status_code == 200

@@ -7,7 +7,8 @@ Starts ``medxgan view``, opens an image of the bundle's kind, and moves its slid
 takes from the slider's event to the frame that is painted after the new picture and its probability
 have been put into the page. Then so many moves again while the memory of the server is watched, and
 so many clients that each open the image and move a slider at once. One JSON object goes to standard
-output; needs Playwright and a Chromium.
+output; the exit code is 1 where 95% of the moves are not within 100 ms. Needs Playwright and a
+Chromium.
 """
 
 import argparse
@@ -67,6 +68,8 @@ class Server:
         line = self.process.stdout.readline()
         found = ADDRESS.search(line)
         if found is None:
+            self.process.kill()
+            self.process.wait()
             raise OutputError(f"the viewer did not start; it said: {line.strip() or 'nothing'}")
         self.address = found[0].rstrip("/")
 
@@ -76,8 +79,9 @@ class Server:
         return sum(_resident(pid) for pid in pids)
 
     def _children(self) -> list[int]:
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in path.read_text().split()]
+        # Each thread has children of its own; the one that reads files is not of the first thread.
+        paths = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for path in paths for pid in path.read_text().split()]
 
 
 def _resident(pid: int) -> float:
@@ -235,7 +239,16 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    publish(lambda: measure(arguments), arguments.out, None)
+    documents: list[Document] = []
+
+    def measured() -> Document:
+        documents.append(measure(arguments))
+        return documents[0]
+
+    publish(measured, arguments.out, None)
+    slowest = documents[0]["moves"]["milliseconds"]["p95"]
+    if slowest > GOAL_MILLISECONDS:
+        sys.exit(f"95% of moves should take at most {GOAL_MILLISECONDS:g} ms, got {slowest:g}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from PIL import Image
 
 from clinical import dicom, nifti
 from medxgan.data import Presentation, Window, open_dataset, read_image, read_inputs
-from medxgan.data.nifti import decode_volume
+from medxgan.data.nifti import decode_volume, slice_of
 from medxgan.data.nifti_header import read_header
+from medxgan.data.presentation import AXES
 from medxgan.errors import DataError, MissingPackageError
 
 RNG = np.random.default_rng(0)
@@ -173,6 +174,17 @@ def test_slices_by_number(tmp_path):
         read_inputs(
             [path], size=16, channels=1, presentation=Presentation(None, "coronal", slice=13)
         )
+
+
+@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_slice_is_cut_without_a_copy_of_the_volume(axis, order):
+    """The order of the numbers in a file is column-major, and turning it makes it neither."""
+    voxels = np.arange(24.0, dtype=np.float32).reshape((2, 3, 4), order=order)
+    for turned in (voxels, voxels[::-1], voxels.transpose(1, 0, 2)):
+        cut = slice_of(turned, axis, 1)
+        assert np.shares_memory(cut, voxels)
+        np.testing.assert_array_equal(cut, np.take(turned, 1, AXES.index(axis)).T[::-1, ::-1])
 
 
 def test_the_best_slice(tmp_path):

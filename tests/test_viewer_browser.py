@@ -1,9 +1,12 @@
 """The viewer in a real browser: what a reader does, and what the page must never do."""
 
 import csv
+import json
+import time
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 from zipfile import ZipFile
 
 import numpy as np
@@ -17,6 +20,7 @@ from viewer_browser import (
     HOSTILE,
     NEGATIVE,
     POSITIVE,
+    Server,
     open_image,
     until,
 )
@@ -365,9 +369,10 @@ def test_a_verdict_survives_a_killed_server(open_page, server, watch):
     page.keyboard.press("p")
     page.get_by_text("Not saved").wait_for()
     server.start()
+    page.get_by_text("Saved", exact=True).wait_for()
     page.reload()
     page.wait_for_selector(".film input")
-    pressed = page.get_by_role("button", name="Implausible")
+    pressed = page.get_by_role("button", name="Plausible", exact=True)
     until(page, "document.querySelector('.choice[aria-pressed=true]') !== null")
     assert pressed.get_attribute("aria-pressed") == "true"
     assert page.get_by_label("Comment").input_value() == "the ventricle moved"
@@ -376,7 +381,7 @@ def test_a_verdict_survives_a_killed_server(open_page, server, watch):
     page.get_by_text("the ventricle moved").wait_for()
     page.keyboard.press("Escape")
     page.goto(server.address)
-    page.get_by_label("Verdict").select_option("implausible")
+    page.get_by_label("Verdict").select_option("plausible")
     assert names(page) == [POSITIVE]
     with page.expect_download() as download:
         page.get_by_role("link", name="Verdicts (CSV)").click()
@@ -422,3 +427,45 @@ def test_two_browsers_do_not_disturb_one_another(open_page):
     until(first, low)
     assert first.get_by_role("heading", level=1).text_content() == POSITIVE
     assert second.get_by_role("heading", level=1).text_content() == NEGATIVE
+
+
+def kept_verdicts(server: Server, reader: str) -> list[dict[str, Any]]:
+    with urlopen(f"{server.address}/api/verdicts") as answer:
+        return [each for each in json.load(answer)["verdicts"] if each["reader"] == reader]
+
+
+@pytest.mark.parametrize("leave", ["closed", "left"])
+def test_a_comment_typed_just_before_the_page_is_left_is_kept(open_page, server, leave):
+    page = open_page(image=NEGATIVE)
+    page.get_by_label("Reader", exact=True).fill(leave)
+    page.get_by_label("Reader", exact=True).press("Tab")
+    page.get_by_label("Comment").fill("half a second is too long")
+    if leave == "closed":
+        page.close(run_before_unload=True)
+    else:
+        page.goto("about:blank")
+    end = time.monotonic() + 10
+    while not (found := kept_verdicts(server, leave)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert [each["text"] for each in found] == ["half a second is too long"]
+
+
+def test_the_verdict_clicked_last_is_kept_though_an_earlier_one_takes_long(open_page, server):
+    page = open_page(image=NEGATIVE)
+    routes: list[Any] = []
+
+    def hold_the_first(route: Any) -> None:
+        routes.append(route)
+        if len(routes) > 1:
+            route.continue_()
+
+    page.get_by_label("Reader", exact=True).fill("Quick")
+    page.get_by_label("Reader", exact=True).press("Tab")
+    page.route("**/api/verdicts", hold_the_first)
+    for name in ("Plausible", "Implausible", "Out of distribution"):
+        page.get_by_role("button", name=name, exact=True).click()
+    routes[0].continue_()
+    page.get_by_text("Saved", exact=True).wait_for()
+    assert [each["verdict"] for each in kept_verdicts(server, "Quick")] == ["out of distribution"]
+    sent = [route.request.post_data_json["verdict"] for route in routes]
+    assert sent == ["plausible", "out of distribution"], "one under way, the newest waiting"

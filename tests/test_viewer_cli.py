@@ -5,16 +5,24 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
+from threading import Thread
 
 import httpx
+import numpy as np
 import pytest
+import uvicorn
+from PIL import Image
 
 from medxgan.errors import ConfigError, DataError
-from medxgan.viewer import serving
+from medxgan.viewer import connection, serving
 from medxgan.viewer.saved import SavedFolder
+from medxgan.viewer.security import Guard
+from medxgan.viewer.server import make_app
 from medxgan.viewer.serving import (
     address_of,
     listen,
@@ -22,17 +30,24 @@ from medxgan.viewer.serving import (
     verdicts_file,
     what_to_open,
 )
+from medxgan.viewer.verdicts import VerdictStore
 from viewer_cases import write_folder
 
 TOKEN = "correct-horse-battery"
 
 
 @contextmanager
-def running(*arguments: object, end: bool = True) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def running(
+    *arguments: object, end: bool = True, **environment: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A viewer as a program of its own, and its address."""
     command = [sys.executable, "-m", "medxgan.cli", "view", *map(str, arguments), "--port", "0"]
     with subprocess.Popen(
-        [*command, "--no-browser"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         line = process.stdout.readline()
@@ -143,7 +158,7 @@ def test_a_folder_or_a_bundle_is_told_by_what_it_holds(tmp_path):
         what_to_open(str(tmp_path / "bundle"), "b")
 
 
-def test_verdicts_lie_beside_the_explanations_or_where_asked_for(tmp_path):
+def test_verdicts_lie_beside_the_explanations_or_where_asked_for(tmp_path, monkeypatch):
     folder = write_folder(tmp_path / "out")
     assert verdicts_file(None, folder) == tmp_path / "out" / "verdicts.sqlite"
     assert verdicts_file(tmp_path / "v", folder) == tmp_path / "v"
@@ -151,6 +166,9 @@ def test_verdicts_lie_beside_the_explanations_or_where_asked_for(tmp_path):
     (tmp_path / "out" / "verdicts.sqlite").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="is a link, and verdicts would be written where it leads"):
         verdicts_file(None, SavedFolder(tmp_path / "out"))
+    monkeypatch.chdir(tmp_path / "out")
+    with pytest.raises(DataError, match="is a link, and verdicts would be written where it leads"):
+        verdicts_file(None, None)
 
 
 def test_addresses_can_be_opened():
@@ -187,10 +205,113 @@ class FakeThread:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_a_server_told_to_end_ends(tmp_path):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_server_told_to_end_leaves_no_image_behind(tmp_path, name):
+    """By a signal to end it, or because its terminal was closed."""
+    with running("brain-phantom", end=False, TMPDIR=str(tmp_path)) as (address, process):
+        image = BytesIO()
+        Image.fromarray(np.arange(4096, dtype=np.uint8).reshape(64, 64)).save(image, format="PNG")
+        files = {"file": ("Ann Other.png", image.getvalue())}
+        answer = httpx.post(f"{address}api/live", files=files, timeout=120)
+        assert answer.status_code == 201
+        (folder,) = tmp_path.glob("medxgan-view-*")
+        assert list(folder.glob("*/image/explanation.npz"))
+        process.send_signal(getattr(signal, name))
+        assert process.wait(30) == -signal.SIGTERM, "as uvicorn ends, once it is done"
+        assert "Traceback" not in process.stderr.read()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(httpx.TransportError):
+        httpx.get(address)
+
+
+STUCK = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from medxgan.viewer import serving
+from starlette.applications import Starlette
+serving.LONGEST_END_SECONDS = float(sys.argv[1])
+model = ThreadPoolExecutor(1)
+model.submit(time.sleep, 600)
+
+@asynccontextmanager
+async def lifespan(app):
+    yield
+    model.shutdown()
+
+with serving.listen("127.0.0.1", 0) as bound:
+    serving.serve(
+        Starlette(lifespan=lifespan),
+        bound,
+        lambda: print("ready", flush=True),
+        lambda: print("tidied up", flush=True),
+    )
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize(("patience", "signals"), [(0.5, 1), (600, 2)])
+def test_a_model_at_work_does_not_keep_a_server_that_shall_end(patience, signals):
+    """It is abandoned after a while, or with the second Ctrl-C."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK, str(patience)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(signals):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        assert process.wait(30) == serving.ABANDONED
+        assert (process.stdout.read(), process.stderr.read()) == ("tidied up\n", "")
+
+
+def test_connections_that_ask_for_nothing_are_ended(tmp_path, monkeypatch):
+    """And where there are too many of them, further ones at once; others are served on."""
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 5)
+    folder = write_folder(tmp_path / "out")
+    app = make_app(verdicts=VerdictStore(tmp_path / "v.sqlite"), folder=folder)
+    with listen("127.0.0.1", 0) as bound, served(app, bound) as address, ExitStack() as kept:
+        client = kept.enter_context(httpx.Client(base_url=address))
+        assert client.get("/api/state").status_code == 200
+        place = bound.getsockname()
+        silent = [kept.enter_context(socket.create_connection(place, 10)) for _ in range(4)]
+        silent[0].sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        assert client.get("/api/state").status_code == 200
+        with socket.create_connection(place, 10) as further:
+            assert ended(further), "at once"
+        assert all(map(ended, silent)), "after a while"
+        assert httpx.get(f"{address}/api/state").status_code == 200
+
+
+@contextmanager
+def served(app: Guard, bound: socket.socket) -> Iterator[str]:
+    """A server in a thread, and its address."""
+    config = uvicorn.Config(app, http=connection.Connection, log_level="warning", ws="none")
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def ended(client: socket.socket) -> bool:
+    """Was a connection ended from the other side?"""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_the_token_may_come_from_the_environment(tmp_path):
+    """Where other users of the machine do not see it."""
     write_folder(tmp_path / "out")
-    with running(tmp_path / "out", end=False) as (address, process):
-        process.terminate()
-        process.wait(30)
-        with pytest.raises(httpx.TransportError):
-            httpx.get(address)
+    with running(tmp_path / "out", MEDXGAN_TOKEN=TOKEN) as (address, _):
+        assert address.endswith(f"/?token={TOKEN}")
+        assert httpx.get(address.split("?")[0] + "api/state").status_code == 401

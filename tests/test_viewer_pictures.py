@@ -18,6 +18,7 @@ from medxgan.report.figures import (
     map_picture,
 )
 from medxgan.report.html import render_report
+from medxgan.viewer import exporting
 from medxgan.viewer.panes import Pane
 from medxgan.viewer.pictures import (
     BLUE_RED,
@@ -117,6 +118,19 @@ def test_pane_that_cannot_be_exported(tmp_path, address, status, words):
     answer = viewer_of(folder).get(f"/api/explanations/{shown.id}/panes/{address}")
     assert answer.status_code == status
     assert words in answer.json()["error"]
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path / "out")
+    (shown,) = folder.entries()
+    client, base = viewer_of(folder), f"/api/explanations/{shown.id}/panes/original.png"
+    monkeypatch.setattr(exporting, "MOST_PIXELS", 4 * SIDE * SIDE)
+    assert client.get(base, params={"zoom": "2"}).status_code == 200
+    answer = client.get(base, params={"zoom": "3"})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("a picture of 24 x 24 pixels is larger than")
+    monkeypatch.setattr(exporting, "MOST_PIXELS", 0)
+    assert client.get(base).status_code == 200, "as it is, it is in the memory already"
 
 
 def test_film_plays_there_and_back(tmp_path):

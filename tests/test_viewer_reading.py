@@ -1,25 +1,31 @@
 """Uploaded files: read in a process of their own, which no file can use to hurt the server."""
 
-import json
+import errno
 import os
+import shutil
 import signal
 import struct
+import subprocess
+import sys
 import time
 import zlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from io import BytesIO
-from multiprocessing import Pipe
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from medxgan.errors import DataError
+from medxgan.errors import DataError, OutputError
 from medxgan.viewer import reading, reading_process
+from medxgan.viewer.image_folder import ImageFolder, remove_left_folders
 from medxgan.viewer.reading import FileReader, Presented, safe_name
-from medxgan.viewer.reading_process import answer_to, serve
+from medxgan.viewer.reading_process import answer_to
 
 SIZE = 16
 
@@ -51,9 +57,11 @@ def bomb_png(side: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory):
-    reader = FileReader(SIZE, 1, tmp_path_factory.mktemp("uploads"))
+    folder = ImageFolder(tmp_path_factory.mktemp("uploads"))
+    reader = FileReader(SIZE, 1, folder)
     yield reader
     reader.close()
+    folder.remove()
 
 
 def read(reader: FileReader, content: bytes, name: str):
@@ -162,43 +170,170 @@ def test_a_decoder_that_dies_over_a_file_is_one_sentence(tmp_path):
 
         close = kill = join = nothing
 
-    reader = FileReader(SIZE, 1, tmp_path)
+    reader = FileReader(SIZE, 1, ImageFolder(tmp_path))
     reader._process = reader._pipe = Broken()
     with pytest.raises(DataError, match=r"scan.png made the program that decodes it fail"):
         read(reader, ramp_png(), "scan.png")
     assert reader._process is None
 
 
+VIEWER = """
+import sys, threading
+from io import BytesIO
+from pathlib import Path
+from medxgan.viewer.image_folder import ImageFolder
+from medxgan.viewer.reading import FileReader
+if __name__ == "__main__":
+    folder = ImageFolder(Path(sys.argv[1]))
+    reader = FileReader(16, 1, folder)
+    reader.start()
+    image = folder.subfolder() / "image"
+    image.write_text("a patient's")
+    def read():
+        reader.read_upload(BytesIO(Path(sys.argv[2]).read_bytes()), Path(sys.argv[2]).name)
+    read()
+    print(reader._process.pid, flush=True)
+    for line in sys.stdin:
+        threading.Thread(target=read, daemon=True).start()
+"""
+
+
+@contextmanager
+def viewer_program(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A program with an open image, and the id of its reading process."""
+    image, program = tmp_path / "scan.png", tmp_path / "program.py"
+    image.write_bytes(ramp_png())
+    program.write_text(VIEWER)
+    (tmp_path / "tmp").mkdir()
+    with subprocess.Popen(
+        [sys.executable, program, tmp_path / "tmp", image],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as viewer:
+        assert viewer.stdout is not None
+        yield viewer, int(viewer.stdout.readline())
+
+
+def comes_true(condition: Callable[[], object], patience: float = 20) -> bool:
+    """Does it within so many seconds?"""
+    end = time.monotonic() + patience
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(condition())
+
+
+def is_gone(process: int) -> bool:
+    """Has a process ended that is no child of ours?"""
+    try:
+        os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return True
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 def test_open_images_are_removed_when_the_viewer_is_killed(tmp_path):
-    """Its end of the pipe is closed by the system, whatever happened to it."""
-    folder = tmp_path / "images"
-    (folder / "deep").mkdir(parents=True)
-    path = tmp_path / "scan.png"
-    path.write_bytes(ramp_png())
-    ours, theirs = Pipe()
-    ours.send_bytes(json.dumps(request_for(path)).encode())
-    with ThreadPoolExecutor(1) as thread:
-        serving = thread.submit(serve, theirs, folder)
-        assert json.loads(ours.recv_bytes())["names"] == ["scan"]
-        assert len(ours.recv_bytes()) == 4 * SIZE * SIZE
-        assert folder.exists()
-        ours.close()
-        serving.result(10)
-    assert not folder.exists()
+    with viewer_program(tmp_path) as (viewer, reader):
+        assert len(list((tmp_path / "tmp").iterdir())) == 1
+        viewer.kill()
+        assert comes_true(lambda: is_gone(reader))
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_a_busy_reader_does_not_outlive_the_viewer(tmp_path):
+    """A file that takes it seconds is not read to its end."""
+    with viewer_program(tmp_path) as (viewer, reader):
+        assert viewer.stdin is not None
+        (tmp_path / "scan.png").unlink()
+        huge = np.zeros((9000, 9000), dtype=np.uint8)  # some seconds of work
+        (tmp_path / "scan.png").write_bytes(png_of(huge))
+        viewer.stdin.write("read\n")
+        viewer.stdin.flush()
+        assert comes_true(lambda: list((tmp_path / "tmp").glob("*/upload-*/scan.png")))
+        viewer.kill()
+        assert comes_true(lambda: is_gone(reader))
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_a_terminal_does_not_end_the_reader(tmp_path):
+    """Its viewer does, which must be tidied up after should it be killed by that."""
+    with viewer_program(tmp_path) as (viewer, reader):
+        for sent in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            os.kill(reader, sent)
+        assert not comes_true(lambda: is_gone(reader), 0.5)
+        viewer.kill()
+        assert comes_true(lambda: is_gone(reader))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_folders_that_were_left_behind_are_removed_at_the_next_start(tmp_path):
+    """The reader died, then the viewer was killed: nobody was left to tidy up."""
+    with viewer_program(tmp_path) as (viewer, reader):
+        (left,) = (tmp_path / "tmp").iterdir()
+        os.kill(reader, signal.SIGKILL)
+        beside = ImageFolder(tmp_path / "tmp")
+        assert left.exists(), "its viewer still runs"
+        viewer.kill()
+    assert left.exists()
+    next_one = ImageFolder(tmp_path / "tmp")
+    assert set((tmp_path / "tmp").iterdir()) == {beside.path, next_one.path}
+    for folder in (beside, next_one):
+        folder.remove()
+
+
+def test_other_folders_are_not_removed(tmp_path):
+    for name in ("medxgan-view-begins", "others"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "others" / "lock").touch()
+    (tmp_path / "medxgan-view-link").symlink_to(tmp_path / "others")
+    ImageFolder(tmp_path).remove()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"medxgan-view-begins", "medxgan-view-link", "others"}
+
+
+def test_a_folder_that_vanished_is_made_again(tmp_path):
+    folder = ImageFolder(tmp_path)
+    shutil.rmtree(folder.path)
+    assert folder.subfolder("upload-").parent == folder.path
+    assert folder.path.stat().st_mode & 0o777 == 0o700
+    remove_left_folders(tmp_path)
+    assert folder.path.exists(), "it is locked again"
+    shutil.rmtree(folder.path)
+    folder.path.symlink_to(tmp_path)
+    with pytest.raises(OutputError, match="start the viewer again") as refused:
+        folder.subfolder()
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_full_disk_is_one_sentence_without_a_path(reader):
+    class Full:
+        def read(self, size: int) -> bytes:
+            raise OSError(errno.ENOSPC, "No space left on device", "/tmp/secret")
+
+    with pytest.raises(OutputError) as refused:
+        reader.read_upload(Full(), "scan.png")
+    assert str(refused.value) == (
+        "scan.png could not be kept while it is read (No space left on device); make room, and "
+        "open it again"
+    )
 
 
 def test_memory_of_the_reading_process_is_limited():
-    """A gigabyte more than is allowed cannot be had; checked in a process that may lose it."""
-    import subprocess
-    import sys
-
+    """The process itself, not only the function, refuses two gigabytes more than it has."""
     program = """
-from medxgan.viewer.memory import limit_memory
-limit_memory(2**27)
-try:
-    bytearray(2**28)
-except MemoryError:
-    print("refused")
+from medxgan.viewer import reading_process
+reading_process._outlive = lambda folder: None
+def ask(requests):
+    try:
+        bytearray(2**32)
+    except MemoryError:
+        print("refused")
+reading_process.serve = ask
+reading_process.work(None, "")
 """
     if not sys.platform.startswith("linux"):
         pytest.skip("only Linux counts this")

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,21 @@ from medxgan.viewer import saved as saved_module
 from medxgan.viewer.arrays import LARGEST_BYTES, array_shapes, read_array, total_bytes
 from medxgan.viewer.facts import PARTS, read_facts
 from medxgan.viewer.listing import columns, figures, in_units, row
+from medxgan.viewer.plain_files import open_inside
 from medxgan.viewer.restoring import restore
 from medxgan.viewer.saved import SavedExplanation, SavedFolder, UnreadableExplanation
-from viewer_cases import NO_FLIP, SIDE, array_of, make_explanation, ramp, viewer_of, write_folder
+from medxgan.viewer.server import make_app
+from medxgan.viewer.verdicts import VerdictStore
+from viewer_cases import (
+    NO_FLIP,
+    SIDE,
+    array_of,
+    browser,
+    make_explanation,
+    ramp,
+    viewer_of,
+    write_folder,
+)
 
 
 def facts_of(folder: Path) -> dict:
@@ -242,6 +255,149 @@ def test_one_bad_explanation_never_hides_the_others(tmp_path):
     assert client.get("/api/report.html").status_code == 200
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes, links and names that are bytes")
+def test_nothing_that_a_folder_can_hold_hides_the_others_or_keeps_the_viewer(tmp_path):
+    names = ("good", "extra", "infinite", "key", "pipe", "loop", "folder", "huge")
+    root = tmp_path / "out"
+    write_folder(root, *(make_explanation(name) for name in names))
+    (root / "explanations.csv").unlink()
+    change_facts(root / "extra", extra="\ud800")
+    change_facts(root / "key", **{"\ud800": 1})
+    facts = (root / "infinite" / "explanation.json").read_text()
+    (root / "infinite" / "explanation.json").write_text(facts.rstrip()[:-1] + ', "extra": 1e999}')
+    huge = dict.fromkeys(PARTS, 1e308) | {"image": -1e308}
+    change_facts(root / "huge", scores=huge, probabilities=[1e308, -1e308], strengths=[0, 1])
+    for name in ("pipe", "loop", "folder"):
+        (root / name / "explanation.json").unlink()
+    os.mkfifo(root / "pipe" / "explanation.json")
+    (root / "loop" / "explanation.json").symlink_to("explanation.json")
+    (root / "folder" / "explanation.json").mkdir()
+    (root / "ring").symlink_to("ring")
+    (root / "folder").rename(root / os.fsdecode(b"M\xfcller"))
+    client = viewer_of(SavedFolder(root))
+    rows = {each["name"]: each for each in client.get("/api/explanations").json()["rows"]}
+    assert set(rows) == {*names, "M?ller"} - {"folder"}
+    damaged = "explanation.json of '{}' is damaged; explain the image again"
+    plain = "explanation.json of '{}' should be a plain file and is none; it is not read"
+    sentences = {
+        **{name: damaged.format(name) for name in ("extra", "key", "infinite")},
+        **{name: plain.format(name) for name in ("pipe", "M?ller")},
+        "loop": "explanation.json of 'loop' cannot be read (Too many levels of symbolic links)",
+    }
+    for name, sentence in sentences.items():
+        assert rows[name]["status"]["sentence"] == sentence
+        answer = client.get(f"/api/explanations/{rows[name]['id']}")
+        assert (answer.status_code, answer.json()) == (422, {"error": sentence})
+    assert rows["good"]["status"]["ok"]
+    assert rows["huge"]["figures"]["change"] is rows["huge"]["figures"]["fall"] is None
+
+
+def test_a_fault_of_our_own_with_one_explanation_hides_no_other(tmp_path, monkeypatch):
+    write_folder(tmp_path / "out", make_explanation("a"), make_explanation("b"))
+    read = saved_module.read_facts
+
+    def faulty(path: Path, root: Path):
+        return 1 / 0 if path.parent.name == "a" else read(path, root)
+
+    monkeypatch.setattr(saved_module, "read_facts", faulty)
+    bad, good = SavedFolder(tmp_path / "out").entries()
+    assert bad.sentence == "explanation.json of 'a' cannot be read (ZeroDivisionError)"
+    assert isinstance(good, SavedExplanation)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs names that are bytes")
+def test_a_folder_whose_name_is_no_text_is_opened(tmp_path):
+    write_folder(tmp_path / "out")
+    folder = SavedFolder((tmp_path / "out").rename(tmp_path / os.fsdecode(b"st\xfcdy")))
+    store = VerdictStore(folder.root / os.fsdecode(b"\xfc.sqlite"))
+    client = browser(make_app(verdicts=store, folder=folder, title=folder.name))
+    assert client.get("/api/state").json()["verdicts"] == {"file": "?.sqlite", "problem": None}
+    (shown,) = client.get("/api/explanations").json()["rows"]
+    for address in ("", "/arrays/image", "/thumbnail.png", "/film.gif", "/arrays.npz"):
+        assert client.get(f"/api/explanations/{shown['id']}{address}").status_code == 200
+    sent = {"explanation": shown["id"], "reader": "Ann", "verdict": "plausible", "text": ""}
+    assert client.post("/api/verdicts", json=sent).status_code == 200
+    assert folder.name == "st?dy" and "st?dy" in client.get("/api/verdicts.csv").text
+
+
+def test_a_folder_that_goes_away_is_one_sentence(tmp_path):
+    folder = write_folder(tmp_path / "out")
+    client = viewer_of(folder)
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    answer = client.get("/api/explanations")
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("the folder 'out' cannot be read (No such file")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes and links")
+@pytest.mark.parametrize("name", ["explanations.csv", "report.html"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path, name):
+    write_folder(tmp_path / "out")
+    (tmp_path / "out" / name).unlink()
+    os.mkfifo(tmp_path / "out" / name)
+    client = viewer_of(SavedFolder(tmp_path / "out"))
+    assert client.get("/api/explanations").json()["rows"][0]["status"]["ok"]
+    assert "scan" in client.get("/api/report.html").text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_numbers_are_never_taken_from_outside_the_folder(tmp_path):
+    """Neither where the explanation's folder is a link, nor where it becomes one later."""
+    write_folder(tmp_path / "secret")
+    root = tmp_path / "out"
+    write_folder(root, make_explanation("a"), make_explanation("b"))
+    (root / "explanations.csv").unlink()
+    (tmp_path / "secret" / "scan" / "explanation.json").unlink()
+    (tmp_path / "secret" / "scan" / "explanation.json").symlink_to(root / "a" / "explanation.json")
+    (root / "linked").symlink_to(tmp_path / "secret" / "scan")
+    folder = SavedFolder(root)
+    client = viewer_of(folder)
+    found = {entry.folder.name: entry.id for entry in folder.entries()}
+    shutil.rmtree(root / "b")
+    (root / "b").symlink_to(tmp_path / "secret" / "scan")
+    for name in ("linked", "b"):
+        for address in ("", "/arrays/image", "/arrays.npz", "/thumbnail.png", "/report.html"):
+            answer = client.get(f"/api/explanations/{found[name]}{address}")
+            assert answer.status_code == 422
+            assert answer.json()["error"].endswith("leads out of the opened folder; it is not read")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_links_inside_a_folder_are_followed(tmp_path):
+    write_folder(tmp_path / "out", make_explanation("a"), make_explanation("b"))
+    (tmp_path / "out" / "b" / "explanation.npz").unlink()
+    (tmp_path / "out" / "b" / "explanation.npz").symlink_to("../a/explanation.npz")
+    first, second = SavedFolder(tmp_path / "out").entries()
+    np.testing.assert_array_equal(first.array("image"), second.array("image"))
+    content = viewer_of(SavedFolder(tmp_path / "out")).get(
+        f"/api/explanations/{second.id}/arrays.npz"
+    )
+    assert content.content == (tmp_path / "out" / "a" / "explanation.npz").read_bytes()
+    assert content.headers["content-length"] == str(len(content.content))
+    assert content.headers["content-disposition"].startswith('attachment; filename="b.npz"')
+
+
+@pytest.mark.skipif(os.open not in os.supports_dir_fd, reason="needs openat")
+def test_a_link_that_comes_after_the_look_is_not_followed(tmp_path, monkeypatch):
+    (tmp_path / "out" / "a").mkdir(parents=True)
+    (tmp_path / "secret").mkdir()
+    for folder in (tmp_path / "out" / "a", tmp_path / "secret"):
+        (folder / "file").write_text(folder.name)
+    path = tmp_path / "out" / "a" / "file"
+    realpath = os.path.realpath
+
+    def exchanged(asked: Path) -> str:
+        found = realpath(asked)
+        if asked == path:
+            path.parent.rename(tmp_path / "out" / "before")
+            path.parent.symlink_to(tmp_path / "secret")
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", exchanged)
+    with pytest.raises(OSError, match=r"Not a directory|symbolic"):
+        open_inside(tmp_path / "out", path)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -286,6 +442,10 @@ def test_huge_facts_are_not_read(tmp_path, monkeypatch):
         ({"frames": None}, "lacks the arrays frames"),
         ({"transferred": np.zeros((1, 4, 4))}, "'transferred' of 'scan' should have the shape"),
         ({"frames": np.zeros((2, 1, SIDE, SIDE))}, "'frames' of 'scan' should have the shape"),
+        ({"image": np.zeros(5)}, "should be [C, H, W] with C of 1 or 3"),
+        ({"image": np.zeros((1, 0, 0))}, "should be [C, H, W] with C of 1 or 3"),
+        ({"mask": np.zeros(5)}, "'mask' of 'scan' should have the shape"),
+        ({"difference": np.zeros(())}, "'difference' of 'scan' should have the shape"),
         ({"image": np.zeros((2, SIDE, SIDE))}, "should be [C, H, W] with C of 1 or 3"),
         ({"image": np.array(["x"])}, "it holds <U1 where numbers were expected"),
     ],
@@ -294,12 +454,26 @@ def test_arrays_that_do_not_fit_are_one_sentence(tmp_path, changes, words):
     folder = write_folder(tmp_path / "out")
     change_arrays(tmp_path / "out" / "scan", **changes)
     (shown,) = folder.entries()
-    answer = viewer_of(folder).get(f"/api/explanations/{shown.id}")
+    client = viewer_of(folder)
+    answer = client.get(f"/api/explanations/{shown.id}")
     assert answer.status_code == 422
     assert words in answer.json()["error"]
+    for address in ("thumbnail.png", "film.gif", "panes/original.png", "report.html"):
+        again = client.get(f"/api/explanations/{shown.id}/{address}")
+        assert (again.status_code, again.json()) == (422, answer.json())
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "gone", "link", "objects"])
+def test_a_film_without_frames_is_one_sentence(tmp_path):
+    write_folder(tmp_path / "out")
+    change_facts(tmp_path / "out" / "scan", strengths=[], probabilities=[])
+    change_arrays(tmp_path / "out" / "scan", frames=np.zeros((0, 1, SIDE, SIDE)))
+    folder = SavedFolder(tmp_path / "out")
+    (shown,) = folder.entries()
+    answer = viewer_of(folder).get(f"/api/explanations/{shown.id}/film.gif")
+    assert answer.status_code == 422 and "has no frames" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "gone", "link", "objects", "pipe"])
 def test_damaged_archive_is_one_sentence(tmp_path, damage):
     folder = write_folder(tmp_path / "out")
     path = tmp_path / "out" / "scan" / "explanation.npz"
@@ -313,6 +487,8 @@ def test_damaged_archive_is_one_sentence(tmp_path, damage):
         case "link":
             (tmp_path / "elsewhere.npz").write_bytes(content)
             path.symlink_to(tmp_path / "elsewhere.npz")
+        case "pipe":
+            os.mkfifo(path)
         case "objects":
             np.savez(path, image=np.array([{}], dtype=object))
     (shown,) = folder.entries()

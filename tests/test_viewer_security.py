@@ -9,14 +9,14 @@ from urllib.parse import unquote
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Mount
 
 from medxgan.errors import ConfigError, MedxganError
 from medxgan.viewer.answering import answer_fault
+from medxgan.viewer.body_limits import JSON_BYTES, UPLOAD_BYTES, UPLOADS_BYTES
 from medxgan.viewer.security import (
-    JSON_BYTES,
     POLICY,
-    UPLOAD_BYTES,
     Guard,
     allowed_hosts,
     check_token,
@@ -79,6 +79,9 @@ def test_policy_allows_only_the_viewer_itself():
         ("evil.example@127.0.0.1", 403),
         ("127.0.0.1:8765/evil.example", 403),
         ("192.168.0.7:8765", 403),
+        ("[:]", 403),
+        ("[::::]:8765", 403),
+        ("[1.2.3]:8765", 403),
         ("", 403),
     ],
 )
@@ -97,6 +100,7 @@ def test_two_host_headers_are_refused(folder):
 
 def test_hosts_of_a_server_for_others():
     assert "viewer.hospital" in allowed_hosts("Viewer.Hospital")
+    assert "viewer.clinic" in allowed_hosts("0.0.0.0", ["Viewer.Clinic"])
     guard = Guard(no_app, hosts=allowed_hosts("0.0.0.0"), any_address=True)
     assert guard._is_ours("10.1.2.3") and guard._is_ours("::1")
     assert not guard._is_ours("evil.example")
@@ -111,6 +115,8 @@ def test_hosts_of_a_server_for_others():
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://127.0.0.1:9999"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://[evil"}, 403),
+        ({"Origin": "http://[evil]:8765"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
     ],
@@ -195,6 +201,9 @@ def test_a_declared_length_too_many_is_refused_unread(folder):
     assert json.loads(body)["error"] == (
         "the viewer takes at most 64 MB at once; use a smaller file"
     )
+    many = [*headers, (b"content-length", b"9" * 5000)]
+    status, _ = asyncio.run(raw_request(folder, many, method="POST", body=never()))
+    assert status == 413
     for length in (b"-1", b"1e9", "²".encode()):
         odd = [*headers, (b"content-length", length)]
         status, _ = asyncio.run(raw_request(folder, odd, method="POST", body=never()))
@@ -263,6 +272,60 @@ def test_another_token_opens_nothing(folder, given):
     assert client.get("/api/state", headers={"Cookie": f"{name}={secret}"}).status_code == 200
 
 
+def test_the_token_never_stays_in_the_address(folder):
+    client = viewer_of(folder, token=TOKEN)
+    for _ in range(2):  # without the cookie, then with it
+        answer = client.get(f"/?token={TOKEN}")
+        assert answer.status_code == 200 and 'content="0;url=/"' in answer.text
+    assert 'content="0;url=/"' in client.get("/?token=an-older-one").text
+    assert 'content="0;url=/"' not in client.get("/").text
+
+
+@pytest.mark.parametrize(
+    "odd", ["a/b=1", '{"x": 1}', "theme", '"', "=", "a=b=c", "v=[1,2]; w={}", "ü=1", "\x01=2"]
+)
+def test_cookies_of_other_programs_lock_nobody_out(folder, odd):
+    """Browsers send those of all ports of this machine."""
+    client = viewer_of(folder, token=TOKEN)
+    name, secret = cookie_for(TOKEN)
+    for cookies in (f"{odd}; {name}={secret}", f"{name}={secret}; {odd}", f"{odd};{name}={secret}"):
+        answer = client.get("/api/state", headers={"Cookie": cookies.encode()})
+        assert answer.status_code == 200, cookies
+    assert client.get("/api/state", headers={"Cookie": odd.encode()}).status_code == 401
+
+
+def test_uploads_at_once_are_limited_together(folder):
+    """So many bytes as may come are on their way, of forms that say how long they are or do not."""
+    reached: list[int] = []
+
+    async def run() -> None:
+        hold = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            reached.append(1)
+            await hold.wait()
+            await Response()(scope, receive, send)
+
+        guard = Guard(app)
+        form = [(b"host", b"127.0.0.1"), (b"content-type", b"multipart/form-data; boundary=x")]
+        small = [*form, (b"content-length", b"1000")]
+        most = UPLOADS_BYTES // (UPLOAD_BYTES + 2**14)
+        async with asyncio.TaskGroup() as tasks:
+            held = [tasks.create_task(raw_request(guard, form, method="POST")) for _ in range(most)]
+            few = [tasks.create_task(raw_request(guard, small, method="POST")) for _ in range(50)]
+            await asyncio.sleep(0)
+            status, body = await raw_request(guard, form, method="POST")
+            assert status == 503 and "busy with files of others" in json.loads(body)["error"]
+            other = tasks.create_task(raw_request(guard, form[:1]))
+            await asyncio.sleep(0)
+            hold.set()
+        assert {(await each)[0] for each in (*held, *few, other)} == {200}
+        assert (await raw_request(guard, form, method="POST"))[0] == 200
+
+    asyncio.run(run())
+    assert len(reached) == UPLOADS_BYTES // (UPLOAD_BYTES + 2**14) + 52
+
+
 def test_two_tokens_are_none(folder):
     client = viewer_of(folder, token=TOKEN)
     assert client.get(f"/?token={TOKEN}&token={TOKEN}").status_code == 401
@@ -282,6 +345,7 @@ def test_servers_on_other_ports_have_other_cookies():
         ("0.0.0.0", "short", "--token must have at least 16 characters"),
         ("127.0.0.1", "short", "--token must have at least 16 characters"),
         ("0.0.0.0", "sixteen letters & more", "letters, digits and"),
+        ("0.0.0.0", "ababababababababab", "--token repeats itself: give one of at least 6"),
     ],
 )
 def test_nobody_serves_others_without_a_secret(host, token, words):
@@ -314,6 +378,15 @@ def test_a_fault_of_our_own_is_one_sentence_and_ends_nothing(folder, monkeypatch
     assert answer.json() == {"error": "the viewer met a fault of its own; its terminal says more"}
     monkeypatch.undo()
     assert client.get("/api/explanations").status_code == 200
+
+
+def test_a_fault_of_the_guard_is_answered_with_the_policy(folder, monkeypatch):
+    client = viewer_of(folder)
+    client = browser(client.app, raise_server_exceptions=False)
+    monkeypatch.setattr(Guard, "_is_ours", lambda self, host: 1 / 0)
+    answer = client.get("/api/state")
+    assert answer.status_code == 500 and "a fault of its own" in answer.json()["error"]
+    assert answer.headers["content-security-policy"] == POLICY
 
 
 async def no_app(scope: Any, receive: Any, send: Any) -> None:

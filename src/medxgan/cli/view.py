@@ -37,7 +37,16 @@ def view(
         str, typer.Option(help="Address to listen on; others than this machine need --token.")
     ] = "127.0.0.1",
     token: Annotated[
-        str | None, typer.Option(help="Secret of at least 16 characters, asked of everyone.")
+        str | None,
+        typer.Option(
+            envvar="MEDXGAN_TOKEN",
+            help="Secret of at least 16 characters, asked of everyone; other users of this machine "
+            "can see it here, but not in the environment.",
+        ),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A further name under which the viewer is asked for; may be repeated."),
     ] = None,
     verdicts: Annotated[
         Path | None,
@@ -96,13 +105,13 @@ def view(
                     shown=Presented(window, axis, volume, identifiers),
                 )
         name = "" if desk is None else desk.explainer.bundle.name
-        title = name if folder is None else folder.root.name
+        title = name if folder is None else folder.name
         app = make_app(
             verdicts=kept,
             folder=folder,
             desk=desk,
             title=title,
-            hosts=allowed_hosts(host),
+            hosts=allowed_hosts(host, allowed_host or ()),
             any_address=host in EVERYWHERE,
             token=token,
         )
@@ -114,4 +123,4 @@ def view(
             if browser:
                 open_browser(address)
 
-        serve(app, bound, ready)
+        serve(app, bound, ready, *(() if desk is None else (desk.close,)))

@@ -111,7 +111,8 @@ def slice_of(voxels: NDArray[Any], axis: Axis, index: int) -> NDArray[Any]:
     array([[3, 1],
            [2, 0]])
     """
-    plane: NDArray[Any] = np.take(voxels, index, axis=AXES.index(axis))
+    # A view: numpy.take would copy all voxels for each slice where they lie in another order.
+    plane: NDArray[Any] = np.moveaxis(voxels, AXES.index(axis), 0)[index]
     return np.asarray(plane.T[::-1, ::-1])
 
 

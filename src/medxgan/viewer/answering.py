@@ -1,18 +1,20 @@
 """Requests in, responses out: JSON bodies checked, numbers as bytes, faults as one sentence."""
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from typing import IO, Any
 from urllib.parse import quote
 
 import numpy as np
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from medxgan.viewer.arrays import Floats
 from medxgan.viewer.faults import OWN_FAULT, RequestError, WrongTypeError, status_and_sentence
 
+SENT_AT_ONCE = 2**16
 JSON_TYPE, MULTIPART_TYPE = "application/json", "multipart/form-data"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -29,7 +31,8 @@ async def answer_fault(request: Request, fault: Exception) -> Response:
 
 def error(status: int, sentence: str) -> Response:
     """An error of one sentence."""
-    response = JSONResponse({"error": sentence}, status_code=status)
+    plain = sentence.encode("utf-8", "replace").decode()  # it may name a file whose name is no text
+    response = JSONResponse({"error": plain}, status_code=status)
     if status == 413:
         response.headers["Connection"] = "close"  # what comes next is the body's unread rest
     return response
@@ -77,12 +80,28 @@ def numbers(values: Floats, headers: dict[str, str] | None = None) -> Response:
 
 def attachment(content: bytes | str, media_type: str, name: str) -> Response:
     """A file to be saved, never to be shown as a page of the viewer's."""
-    plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
-    ascii_name = plain.encode("ascii", "replace").decode().replace("?", "-")
-    disposition = f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(plain)}"
-    return Response(content, media_type=media_type, headers={"Content-Disposition": disposition})
+    return Response(content, media_type=media_type, headers=_to_be_saved(name))
+
+
+def download(file: IO[bytes], media_type: str, name: str) -> Response:
+    """An opened file to be saved, sent while it is read."""
+
+    def parts() -> Iterator[bytes]:
+        with file:
+            while part := file.read(SENT_AT_ONCE):
+                yield part
+
+    length = {"Content-Length": str(os.fstat(file.fileno()).st_size)}
+    return StreamingResponse(parts(), media_type=media_type, headers=_to_be_saved(name) | length)
 
 
 def picture(content: bytes) -> Response:
     """A PNG to be shown."""
     return Response(content, media_type="image/png")
+
+
+def _to_be_saved(name: str) -> dict[str, str]:
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    ascii_name = plain.encode("ascii", "replace").decode().replace("?", "-")
+    disposition = f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(plain)}"
+    return {"Content-Disposition": disposition}

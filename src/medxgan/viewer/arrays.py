@@ -16,6 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from medxgan.errors import DataError
+from medxgan.viewer.plain_files import open_inside
 
 LARGEST_BYTES = 2**28
 """Of one array."""
@@ -35,11 +36,16 @@ class Header(NamedTuple):
     column_major: bool
 
 
-def array_shapes(path: Path) -> dict[str, Shape]:
+def array_shapes(path: Path, root: Path | None = None) -> dict[str, Shape]:
     """Name -> shape of every array in an archive; no array is read.
 
+    Args:
+        path: of the archive.
+        root: folder that it must not lead out of; its own where None.
+
     Raises:
-        DataError: the file is missing, damaged, holds Python objects, or a huge array.
+        DataError: the file is missing, damaged, leads elsewhere, holds Python objects, or a huge
+            array.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -47,7 +53,7 @@ def array_shapes(path: Path) -> dict[str, Shape]:
     ...     array_shapes(Path(folder, "a.npz"))
     {'image': (1, 8, 8)}
     """
-    with _faults(path), ZipFile(path) as archive:
+    with open_arrays(path, root) as file, _faults(path), ZipFile(file) as archive:
         names = [name for name in archive.namelist() if name.endswith(SUFFIX)]
         shapes = {}
         for name in names:
@@ -57,13 +63,18 @@ def array_shapes(path: Path) -> dict[str, Shape]:
         return shapes
 
 
-def read_array(path: Path, name: str) -> Floats:
+def read_array(path: Path, name: str, root: Path | None = None) -> Floats:
     """One array of an archive as float32, in row-major order.
+
+    Args:
+        path: of the archive.
+        name: of the array.
+        root: as in `array_shapes`.
 
     Raises:
         DataError: there is no such array, or as `array_shapes`.
     """
-    with _faults(path), ZipFile(path) as archive:
+    with open_arrays(path, root) as file, _faults(path), ZipFile(file) as archive:
         member = name + SUFFIX
         if member not in archive.namelist():
             raise DataError(f"{path.name} of '{path.parent.name}' holds no array '{name}'")
@@ -76,6 +87,16 @@ def read_array(path: Path, name: str) -> Floats:
     shape = header.shape[::-1] if header.column_major else header.shape
     values = np.frombuffer(content, dtype=header.dtype).reshape(shape)
     return np.ascontiguousarray(values.T if header.column_major else values, dtype=np.float32)
+
+
+def open_arrays(path: Path, root: Path | None = None) -> IO[bytes]:
+    """The archive as it is, opened once it is known to lie in its folder.
+
+    Raises:
+        DataError: it is missing, leads elsewhere, or is no plain file.
+    """
+    with _faults(path):
+        return open_inside(root or path.parent, path)
 
 
 def check_finite(values: Floats, name: str, owner: str) -> Floats:

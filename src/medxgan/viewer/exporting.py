@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from medxgan.viewer.faults import RequestError, UnknownError
-from medxgan.viewer.panes import FRAMES, Shown, find_pane
+from medxgan.viewer.panes import FRAMES, Shown, check_arrays, find_pane
 from medxgan.viewer.pictures import enlarged, gif_bytes, pane_picture, png_bytes, thumbnail
 
 LARGEST_ZOOM = 16
+MOST_PIXELS = 2**25
+"""Of an enlarged picture."""
 
 
 def pane_png(shown: Shown, id: str, query: Mapping[str, str]) -> bytes:
@@ -20,14 +22,22 @@ def pane_png(shown: Shown, id: str, query: Mapping[str, str]) -> bytes:
 
     Raises:
         UnknownError: it has no such pane.
-        RequestError: one of them is no such number.
+        RequestError: one of them is no such number, or the picture would be too large.
+        DataError: its arrays are missing, damaged, or do not fit one another.
     """
     pane = find_pane(shown, id)
     if pane is None:
         raise UnknownError(f"'{shown.facts.name}' has no pane of that name")
+    check_arrays(shown.facts, shown.shapes())
     zoom = _number(query, "zoom", 1.0)
     if not (zoom.is_integer() and 1 <= zoom <= LARGEST_ZOOM):
         raise RequestError(f"zoom must be a whole number from 1 to {LARGEST_ZOOM}, got {zoom:g}")
+    height, width = shown.shapes()[pane.array][-2:]
+    if zoom > 1 and zoom**2 * height * width > MOST_PIXELS:
+        raise RequestError(
+            f"a picture of {zoom * width:.0f} x {zoom * height:.0f} pixels is larger than "
+            f"{MOST_PIXELS / 1e6:.0f} megapixels; choose a smaller zoom"
+        )
     low, high = _number(query, "low", -1.0), _number(query, "high", 1.0)
     scale = _number(query, "scale", pane.scale or 1.0)
     picture = pane_picture(pane, shown.array(pane.array), low=low, high=high, scale=scale)
@@ -35,12 +45,22 @@ def pane_png(shown: Shown, id: str, query: Mapping[str, str]) -> bytes:
 
 
 def thumbnail_png(shown: Shown) -> bytes:
-    """A small picture of the original."""
+    """A small picture of the original.
+
+    Raises:
+        DataError: its arrays are missing, damaged, or do not fit one another.
+    """
+    check_arrays(shown.facts, shown.shapes())
     return png_bytes(thumbnail(shown.array("image")), f"{shown.facts.name}.")
 
 
 def film_gif(shown: Shown) -> bytes:
-    """The film from the negative to the positive end and back."""
+    """The film from the negative to the positive end and back.
+
+    Raises:
+        DataError: its arrays are missing, damaged, or do not fit one another.
+    """
+    check_arrays(shown.facts, shown.shapes())
     return gif_bytes(shown.array(FRAMES), f"Film of {shown.facts.name}.")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from medxgan.errors import DataError
+from medxgan.viewer.plain_files import open_inside
 
 FORMAT_VERSION = 1
 """Newest format that is read; the one that ``medxgan.report.saving`` writes."""
@@ -90,21 +91,29 @@ class Facts(_Part):
         return self
 
 
-def read_facts(path: Path) -> tuple[Facts, dict[str, Any], bytes]:
+def read_facts(path: Path, root: Path | None = None) -> tuple[Facts, dict[str, Any], bytes]:
     """Read and check the facts of an explanation.
+
+    Args:
+        path: of the file.
+        root: folder that it must not lead out of; its own where None.
 
     Returns:
         The facts, all that the file holds, and its bytes.
 
     Raises:
-        DataError: the file is missing, damaged, or of a newer format than this program reads.
+        DataError: the file is missing, damaged, leads elsewhere, or is of a newer format than this
+            program reads.
     """
     place = f"{path.name} of '{path.parent.name}'"
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        with open_inside(root or path.parent, path) as file:
+            text = file.read(LARGEST_BYTES + 1)
+        if len(text) > LARGEST_BYTES:
             raise DataError(f"{place} is larger than {LARGEST_BYTES >> 20} MB; it is no such file")
-        text = path.read_bytes()
         content = json.loads(text, parse_constant=_refuse)
+        # What cannot be sent on is damage, wherever in the file: infinite numbers, half characters.
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     except OSError as fault:
         raise DataError(f"{place} cannot be read ({fault.strerror})") from None
     except (ValueError, RecursionError):

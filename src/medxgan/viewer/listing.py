@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from medxgan.viewer.facts import Facts
-from medxgan.viewer.saved import Entry, UnreadableExplanation
+from medxgan.viewer.saved import Entry, UnreadableExplanation, printable
 from medxgan.viewer.verdicts import Verdict
 
 LABELS = {
@@ -48,7 +48,7 @@ def row(entry: Entry, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     common = {"id": entry.id, "verdicts": given}
     if isinstance(entry, UnreadableExplanation):
         return common | {
-            "name": entry.folder.name,
+            "name": printable(entry.folder.name),
             "class": None,
             "positive": None,
             "status": {"ok": False, "kinds": [NOT_READABLE], "sentence": entry.sentence},
@@ -112,11 +112,12 @@ def figures(facts: Facts) -> dict[str, float | None]:
     film = [in_units(facts, score) for score in facts.probabilities]
     known = [value for value in film if value is not None]
     falls = [before - after for before, after in pairwise(known)]
-    return values | {
+    derived = {
         "change": _distance(values["image"], values["counterfactual"]),
         "gap": _distance(values["image"], values["reconstruction"]),
         "fall": max(0.0, *falls) if len(known) == len(film) and falls else None,
     }
+    return values | {name: _finite(value) for name, value in derived.items()}
 
 
 def in_units(facts: Facts, score: float | None) -> float | None:
@@ -129,8 +130,7 @@ def in_units(facts: Facts, score: float | None) -> float | None:
     low, high = facts.value_range
     start = (low + high) / 2 if facts.positive_from is None else facts.positive_from
     side = high - start if score >= 0.5 else start - low
-    value = start + (score - 0.5) * 2 * side
-    return value if math.isfinite(value) else None
+    return _finite(start + (score - 0.5) * 2 * side)
 
 
 def _measure(facts: Facts) -> str:
@@ -139,3 +139,7 @@ def _measure(facts: Facts) -> str:
 
 def _distance(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else abs(first - second)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

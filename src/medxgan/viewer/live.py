@@ -5,11 +5,9 @@ seen, exported and judged exactly as a saved one.
 """
 
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -26,6 +24,7 @@ from medxgan.viewer.arrays import total_bytes
 from medxgan.viewer.controls import GOAL, Control, Setting
 from medxgan.viewer.faults import RequestError, TooLargeError
 from medxgan.viewer.goals import Wish, move_to, strength_for, unreached_text
+from medxgan.viewer.image_folder import ImageFolder
 from medxgan.viewer.motion import Motion, controls_of, motion_of
 from medxgan.viewer.open_image import Alternative, Reached, Rendered, Session
 from medxgan.viewer.reading import FileReader, Presented, ReadFile
@@ -73,7 +72,7 @@ class LiveDesk:
         self.controls: tuple[Control, ...] = controls_of(explainer, tuple(self.directions))
         self.sessions = Sessions[Session](_remove_files)
         spec = explainer.spec
-        self._folder = Path(tempfile.mkdtemp(prefix="medxgan-view-"))
+        self._folder = ImageFolder()
         bundle = explainer.bundle
         self.reader = FileReader(
             spec.size,
@@ -105,7 +104,7 @@ class LiveDesk:
         """End the reading process, and remove all open images."""
         self.reader.close()
         self.sessions.clear()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     def name_of(self, verdict_id: str) -> str | None:
         """Name of the open image on which verdicts are kept under this id, if there is one."""
@@ -261,7 +260,7 @@ class LiveDesk:
             refine=steps,
         )
         assert isinstance(explained, Explanation)
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        folder = self._folder.subfolder()
         save_explanation(explained, folder / IMAGE_FOLDER)
         shown = read_explanation(folder / IMAGE_FOLDER, folder)
         latent = explained.latent

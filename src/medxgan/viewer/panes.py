@@ -121,6 +121,8 @@ def check_arrays(facts: Facts, arrays: Mapping[str, Shape]) -> None:
         raise DataError(
             f"the image of '{facts.name}' should be [C, H, W] with C of 1 or 3, got {list(image)}"
         )
+    if not facts.strengths:
+        raise DataError(f"the film of '{facts.name}' has no frames; explain the image again")
     expected = {
         **dict.fromkeys((*_pictures(), DIFFERENCE), image),
         **{name: image for name in arrays if name.startswith(ATTRIBUTION)},

@@ -3,8 +3,8 @@
 import json
 import os
 import re
+import shutil
 import signal
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -18,13 +18,17 @@ from typing import IO, Any
 import numpy as np
 
 from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
-from medxgan.errors import DataError
+from medxgan.errors import DataError, OutputError
 from medxgan.viewer.arrays import Floats
+from medxgan.viewer.image_folder import ImageFolder
 
 PATIENCE_SECONDS = 60.0
 """That reading one file may take, a fresh process's start included."""
 LONGEST_NAME = 80
-COPIED_AT_ONCE = 2**20
+TERMINAL_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+]
+"""What a terminal sends to all programs in it."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,7 @@ class FileReader:
     Args:
         size: height and width that images are brought to.
         channels: 1 or 3.
-        folder: for files while they are read; removed with all that is in it should this program
-            be killed.
+        folder: for files while they are read; the process removes it should this program be killed.
         limits: stored values of 16-bit images that become -1 and +1; as found where None.
         shown: how DICOM and NIfTI files are shown.
         kept: how the bundle's training images were; that holds where ``shown`` says nothing.
@@ -79,7 +82,7 @@ class FileReader:
         self,
         size: int,
         channels: int,
-        folder: Path,
+        folder: ImageFolder,
         limits: tuple[float, float] | None = None,
         shown: Presented | None = None,
         kept: KeptPresentation = NOTHING_KEPT,
@@ -117,13 +120,15 @@ class FileReader:
 
         Raises:
             DataError: it cannot be read; the sentence names the file, never its place here.
+            OutputError: there is no room to keep it meanwhile.
         """
-        with tempfile.TemporaryDirectory(prefix="upload-", dir=self._folder) as folder:
-            path = Path(folder, safe_name(name))
-            with path.open("wb") as file:
-                while part := content.read(COPIED_AT_ONCE):
-                    file.write(part)
+        folder = self._folder.subfolder("upload-")
+        try:
+            path = folder / safe_name(name)
+            _keep(content, path)
             return self._read(path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _read(self, path: Path) -> ReadFile:
         with self._lock:
@@ -164,7 +169,7 @@ class FileReader:
 
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, str(self._folder)), daemon=True)
+        process = context.Process(target=work, args=(theirs, str(self._folder.path)), daemon=True)
         with _without_interrupts():
             process.start()
         theirs.close()
@@ -181,13 +186,27 @@ class FileReader:
         self._process = self._pipe = None
 
 
+def _keep(content: IO[bytes], path: Path) -> None:
+    try:
+        with path.open("xb") as file:
+            shutil.copyfileobj(content, file)
+    except OSError as fault:
+        raise OutputError(
+            f"{path.name} could not be kept while it is read ({fault.strerror}); make room, and "
+            "open it again"
+        ) from fault
+
+
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """What is started here is not ended by Ctrl-C, but by the viewer that Ctrl-C ends."""
+    """What is started here is not ended by its terminal, but by the viewer that the terminal ends.
+
+    Ended on its own it could not tidy up should the viewer be killed.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
     try:
         yield
     finally:

@@ -5,10 +5,15 @@ pixels answer. Nothing is pickled.
 """
 
 import json
+import os
 import shutil
+import signal
+from contextlib import suppress
 from dataclasses import replace
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from torch import Tensor
@@ -20,33 +25,49 @@ from medxgan.data.pictures import decoding
 from medxgan.errors import DataError
 from medxgan.image_inspection import IDENTIFIERS
 from medxgan.viewer.memory import limit_memory
+from medxgan.viewer.reading import TERMINAL_SIGNALS
 
 LARGEST_ANSWER = 2**28
 """Bytes of pixels of one file, after they were brought to the model's size."""
 
 
 def work(requests: Connection, folder: str) -> None:
-    """What the process does: read files with little memory until the viewer ends."""
-    limit_memory()
-    serve(requests, Path(folder))
-
-
-def serve(requests: Connection, folder: Path) -> None:
-    """Read files until the viewer ends, and should it be killed, tidy up after it.
+    """What the process does: read files with little memory until the viewer ends.
 
     Args:
         requests: from the viewer.
-        folder: with the viewer's open images, which belong to patients; it is removed.
+        folder: with the viewer's open images, which belong to patients; removed should the viewer
+            be killed, even while a file is read.
     """
-    try:
+    limit_memory()
+    for (
+        number
+    ) in TERMINAL_SIGNALS:  # blocked since the start, but multiprocessing lets some through
+        signal.signal(number, signal.SIG_IGN)
+    # A thread, for a process that is busy with a file does not notice.
+    Thread(target=_outlive, args=(folder,), daemon=True).start()
+    serve(requests)
+    _outlive(folder)
+
+
+def serve(requests: Connection) -> None:
+    """Read files until the viewer ends."""
+    with suppress(EOFError, OSError):
         while True:
             request = json.loads(requests.recv_bytes())
             answer, pixels = answer_to(request)
             requests.send_bytes(json.dumps(answer).encode())
             if pixels is not None:
                 requests.send_bytes(pixels)
-    except (EOFError, OSError):
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _outlive(folder: str) -> None:
+    """Wait for the viewer's end, tidy up after it, and end."""
+    viewer = parent_process()
+    assert viewer is not None
+    viewer.join()
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
 
 
 def answer_to(request: dict[str, Any]) -> tuple[dict[str, object], bytes | None]:

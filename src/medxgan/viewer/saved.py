@@ -5,8 +5,10 @@ One explanation that cannot be read never hides the others: it is listed with it
 
 import csv
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,6 +18,7 @@ from medxgan.viewer.arrays import Floats, Shape, array_shapes, check_finite, rea
 from medxgan.viewer.facts import FACTS_FILE, Facts, read_facts
 from medxgan.viewer.faults import UnknownError
 from medxgan.viewer.panes import IMAGES
+from medxgan.viewer.plain_files import open_inside
 
 TABLE_FILE = "explanations.csv"
 REPORT_FILE = "report.html"
@@ -31,12 +34,14 @@ class SavedExplanation:
         id: of folder name and facts: the same after a restart, another one once the image was
             explained anew, so that a verdict never moves to another picture.
         folder: where its files are.
+        root: the opened folder, out of which none of them may lead.
         facts: what is known of it.
         content: all that ``explanation.json`` holds.
     """
 
     id: str
     folder: Path
+    root: Path
     facts: Facts
     content: Mapping[str, Any]
 
@@ -51,7 +56,7 @@ class SavedExplanation:
         Raises:
             DataError: the file is missing or damaged.
         """
-        return array_shapes(inside(self.folder, self.arrays_file))
+        return array_shapes(self.arrays_file, self.root)
 
     def array(self, name: str) -> Floats:
         """One array as float32; images are finite, maps may hold NaN.
@@ -62,7 +67,7 @@ class SavedExplanation:
         """
         if name not in self.shapes():
             raise UnknownError(f"'{self.facts.name}' has no array of that name")
-        values = read_array(self.arrays_file, name)
+        values = read_array(self.arrays_file, name, self.root)
         return check_finite(values, name, self.facts.name) if name in IMAGES else values
 
 
@@ -93,8 +98,13 @@ class SavedFolder:
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
-        self.root = self.root.resolve()
+        self.root = Path(os.path.realpath(self.root))
         self.refresh()
+
+    @property
+    def name(self) -> str:
+        """Of the folder, for people."""
+        return printable(self.root.name)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -128,12 +138,12 @@ class SavedFolder:
             raise DataError(entry.sentence)
         return entry
 
-    def report(self) -> Path | None:
+    def report(self) -> bytes | None:
         """The report that was written with the explanations, where there is one."""
-        path = self.root / REPORT_FILE
         try:
-            return path if inside(self.root, path).is_file() else None
-        except DataError:
+            with open_inside(self.root, self.root / REPORT_FILE) as file:
+                return file.read()
+        except (OSError, DataError):
             return None
 
     def _entry(self, folder: Path) -> Entry:
@@ -153,8 +163,9 @@ class SavedFolder:
     def _read(self, folder: Path) -> Entry:
         try:
             return read_explanation(folder, self.root)
-        except MedxganError as fault:
-            sentence = str(fault)
+        except Exception as fault:  # whatever it is, the others must be seen
+            reason = f"{FACTS_FILE} of '{folder.name}' cannot be read ({type(fault).__name__})"
+            sentence = printable(str(fault) if isinstance(fault, MedxganError) else reason)
             return UnreadableExplanation(make_id(folder, sentence.encode()), folder, sentence)
 
 
@@ -168,8 +179,8 @@ def read_explanation(folder: Path, root: Path) -> SavedExplanation:
     Raises:
         DataError: the facts are missing, damaged or newer, or lie outside of ``root``.
     """
-    facts, content, text = read_facts(inside(root, folder / FACTS_FILE))
-    return SavedExplanation(make_id(folder, text), folder, facts, content)
+    facts, content, text = read_facts(folder / FACTS_FILE, root)
+    return SavedExplanation(make_id(folder, text), folder, root, facts, content)
 
 
 def make_id(folder: Path, content: bytes) -> str:
@@ -178,24 +189,16 @@ def make_id(folder: Path, content: bytes) -> str:
     >>> make_id(Path("a/b"), b"1") == make_id(Path("c/b"), b"1") != make_id(Path("a/b"), b"2")
     True
     """
-    return hashlib.sha256(folder.name.encode() + b"\0" + content).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256(os.fsencode(folder.name) + b"\0" + content).hexdigest()[:ID_LENGTH]
 
 
-def inside(root: Path, path: Path) -> Path:
-    """The path, if no link leads it out of the folder.
+def printable(name: str) -> str:
+    """The name of a file as it can be shown, though it may be no text.
 
-    Raises:
-        DataError: it leads out.
-
-    >>> inside(Path("/a"), Path("/a/../etc/passwd"))
-    Traceback (most recent call last):
-    medxgan.errors.DataError: passwd of 'etc' leads out of the opened folder; it is not read
+    >>> printable("M" + chr(0xDCFC) + "ller")
+    'M?ller'
     """
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(
-            f"{path.name} of '{path.parent.name}' leads out of the opened folder; it is not read"
-        )
-    return path
+    return name.encode("utf-8", "replace").decode()
 
 
 def holds_explanations(folder: Path) -> bool:
@@ -203,8 +206,24 @@ def holds_explanations(folder: Path) -> bool:
     return (
         (folder / FACTS_FILE).is_file()
         or (folder / TABLE_FILE).is_file()
-        or any(folder.glob(f"*/{FACTS_FILE}"))
+        or bool(_folders_with_facts(folder))
     )
+
+
+def _folders_with_facts(root: Path) -> list[Path]:
+    """Subfolders with a file of facts, by name; it may be one that cannot be read.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    try:
+        folders = sorted(root.iterdir())
+    except OSError as fault:
+        raise DataError(
+            f"the folder '{printable(root.name)}' cannot be read ({fault.strerror}); check its "
+            "place and your access rights"
+        ) from None
+    return [folder for folder in folders if os.path.lexists(folder / FACTS_FILE)]
 
 
 def _explanation_folders(root: Path) -> tuple[list[Path], tuple[str, ...]]:
@@ -212,13 +231,13 @@ def _explanation_folders(root: Path) -> tuple[list[Path], tuple[str, ...]]:
 
     Folders that an earlier report left there are not named by the table, and not shown.
     """
-    if (root / FACTS_FILE).is_file():
+    if os.path.lexists(root / FACTS_FILE):
         return [root], ()
-    there = sorted(path.parent for path in root.glob(f"*/{FACTS_FILE}"))
+    there = _folders_with_facts(root)
     named, problem = _named_by_table(root)
     if named is None:
         return there, (problem,) if problem else ()
-    left = [folder.name for folder in there if folder.name not in named]
+    left = [printable(folder.name) for folder in there if folder.name not in named]
     notes = (f"not shown, as {TABLE_FILE} does not name them: {', '.join(left)}",) if left else ()
     return [root / name for name in named], notes
 
@@ -226,10 +245,10 @@ def _explanation_folders(root: Path) -> tuple[list[Path], tuple[str, ...]]:
 def _named_by_table(root: Path) -> tuple[list[str] | None, str]:
     """Names of subfolders in the table; None, and why, where there is no table to go by."""
     path = root / TABLE_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return None, ""
     try:
-        with inside(root, path).open(newline="", encoding="utf-8") as file:
+        with TextIOWrapper(open_inside(root, path), encoding="utf-8", newline="") as file:
             names = [row["folder"] for row in csv.DictReader(file)]
     except (OSError, ValueError, KeyError, csv.Error, DataError):
         return None, f"{TABLE_FILE} cannot be read; all folders are shown, by name"

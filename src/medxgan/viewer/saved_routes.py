@@ -47,7 +47,7 @@ def saved_routes(folder: SavedFolder | None, verdicts: VerdictStore, title: str)
             raise UnknownError("the viewer was opened without a folder of explanations")
         written = folder.report()
         if written is not None:
-            return written.read_bytes()
+            return written
         readable = [entry for entry in folder.entries() if isinstance(entry, SavedExplanation)]
         if not readable:
             raise DataError("no explanation in the folder can be read; there is nothing to report")

@@ -1,36 +1,32 @@
-"""Who may ask for what: hosts, token, origins, sizes, and headers that keep a page to itself.
-
-Pure ASGI, so that an upload is counted while it comes, and refused before it is all there.
-"""
+"""Who may ask for what: hosts, token, origins, and headers that keep a page to itself."""
 
 import hashlib
 import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from medxgan.errors import ConfigError
-from medxgan.viewer.faults import TooLargeError
+from medxgan.viewer.body_limits import (
+    Message,
+    Receive,
+    Scope,
+    Send,
+    body_limit,
+    counted,
+    refused_size,
+    upload_bytes,
+)
+from medxgan.viewer.faults import OWN_FAULT
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-UPLOAD_BYTES = 64 * 2**20
-"""Of one uploaded image."""
-MULTIPART_BYTES = 2**14
-"""Of what comes around it."""
-JSON_BYTES = 2**16
-SHORTEST_TOKEN = 16
+SHORTEST_TOKEN, FEWEST_LETTERS = 16, 6
 TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 EVERYWHERE = ("0.0.0.0", "::")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -89,18 +85,26 @@ letters and digits, which they need to open the viewer
         raise ConfigError(
             f"--token must have at least {SHORTEST_TOKEN} characters: letters, digits and . _ ~ -"
         )
+    elif len(set(token)) < FEWEST_LETTERS:
+        raise ConfigError(
+            f"--token repeats itself: give one of at least {FEWEST_LETTERS} different characters"
+        )
 
 
-def allowed_hosts(host: str) -> frozenset[str]:
+def allowed_hosts(host: str, further: Iterable[str] = ()) -> frozenset[str]:
     """Names under which a server bound to ``host`` may be asked for.
 
     A page elsewhere can make its own name point to this machine (DNS rebinding); requests under
     such a name are refused.
 
+    Args:
+        host: where the server listens.
+        further: names of this machine, or of one that passes requests on to it.
+
     >>> sorted(allowed_hosts("127.0.0.1"))
     ['127.0.0.1', '::1', 'localhost']
     """
-    names = {host, *LOOPBACK}
+    names = {host, *LOOPBACK, *further}
     if host in EVERYWHERE:
         names |= {socket.gethostname(), socket.getfqdn()}
     return frozenset(name.lower() for name in names)
@@ -109,12 +113,15 @@ def allowed_hosts(host: str) -> frozenset[str]:
 def host_of(value: str) -> str:
     """The name in a Host header, without its port.
 
-    >>> host_of("LocalHost:8765"), host_of("[::1]:8765"), host_of("a@b"), host_of("")
+    >>> host_of("LocalHost:8765"), host_of("[::1]:8765"), host_of("a@b"), host_of("[:]")
     ('localhost', '::1', '', '')
     """
     if not re.fullmatch(r"\[[0-9A-Fa-f:.]+\](:\d+)?|[\w.-]+(:\d+)?", value, re.ASCII):
         return ""
-    return (urlsplit(f"//{value}").hostname or "").lower()
+    try:
+        return (urlsplit(f"//{value}").hostname or "").lower()
+    except ValueError:  # brackets around what is no address
+        return ""
 
 
 class Guard:
@@ -140,6 +147,7 @@ class Guard:
         self.hosts = frozenset(hosts)
         self.any_address = any_address
         self.token = token
+        self._uploading = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for the application where the request is refused, else pass it on."""
@@ -147,11 +155,20 @@ class Guard:
             await self.app(scope, receive, send)
             return
         send = _with_headers(send, scope["path"])
-        refusal = self._refusal(scope)
+        try:
+            refusal = self._refusal(scope)
+        except Exception:
+            await _error(500, OWN_FAULT)(scope, receive, send)
+            raise
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self.app(scope, _counted(receive, body_limit(scope)), send)
+        coming = upload_bytes(scope)
+        self._uploading += coming
+        try:
+            await self.app(scope, counted(receive, body_limit(scope)), send)
+        finally:
+            self._uploading -= coming
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -164,13 +181,8 @@ class Guard:
             refusal = self._without_token(scope, headers)
             if refusal is not None:
                 return refusal
-        declared = headers.get("content-length", "0")
-        if not declared.isdecimal():
-            return _error(400, "the request's length is no number")
-        limit = body_limit(scope)
-        if int(declared) > limit:
-            return _error(413, _too_large(limit))
-        return None
+        refused = refused_size(scope, self._uploading)
+        return None if refused is None else _error(*refused)
 
     def _is_ours(self, host: str) -> bool:
         if host in self.hosts:
@@ -189,17 +201,21 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or scope["method"] in ("GET", "HEAD"):
             return True
-        return urlsplit(origin).netloc.lower() == host.lower()
+        try:
+            return urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:  # brackets around what is no address
+            return False
 
     def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
         """The way in: the token once in the address, then a cookie; None for who has that."""
         assert self.token is not None
         name, secret = cookie_for(self.token)
         given = _cookies(headers.getlist("cookie")).get(name, "")
-        if hmac.compare_digest(given.encode(), secret.encode()):
-            return None
+        known = hmac.compare_digest(given.encode(), secret.encode())
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         tokens = [value for key, value in query if key == "token"]
+        if known:
+            return HTMLResponse(MOVE_ON) if tokens and scope["method"] == "GET" else None
         if scope["method"] != "GET" or len(tokens) != 1:
             return _error(401, "this viewer needs its token; open the address that it was given")
         if not hmac.compare_digest(tokens[0].encode(), self.token.encode()):
@@ -220,40 +236,6 @@ def cookie_for(token: str) -> tuple[str, str]:
     return f"medxgan-{digest[:8]}", digest[8:]
 
 
-def body_limit(scope: Scope) -> int:
-    """Bytes that the body of a request may have.
-
-    >>> body_limit({"headers": [(b"content-type", b"multipart/form-data; boundary=x")]}) // 2**20
-    64
-    >>> body_limit({"headers": []}) // 2**10
-    64
-    """
-    kind = Headers(scope=scope).get("content-type", "")
-    upload = UPLOAD_BYTES + MULTIPART_BYTES
-    return upload if kind.lower().startswith("multipart/form-data") else JSON_BYTES
-
-
-def _too_large(limit: int) -> str:
-    size = f"{limit >> 20} MB" if limit >= 2**20 else f"{limit >> 10} kB"
-    return f"the viewer takes at most {size} at once; use a smaller file"
-
-
-def _counted(receive: Receive, limit: int) -> Receive:
-    """Stop at the first byte too many, however long the body says it is."""
-    received = 0
-
-    async def counting() -> Message:
-        nonlocal received
-        message = await receive()
-        if message["type"] == "http.request":
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise TooLargeError(_too_large(limit))
-        return message
-
-    return counting
-
-
 def _with_headers(send: Send, path: str) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -268,13 +250,12 @@ def _with_headers(send: Send, path: str) -> Send:
 
 
 def _cookies(values: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for value in values:
-        try:
-            found |= {name: morsel.value for name, morsel in SimpleCookie(value).items()}
-        except CookieError:
-            continue
-    return found
+    """Name -> value. Parted by hand: the standard library drops all where one is odd.
+
+    Other programs on this machine have cookies of their own, of which browsers tell us, too.
+    """
+    pairs = (pair.partition("=") for value in values for pair in value.split(";"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _error(status: int, sentence: str) -> Response:

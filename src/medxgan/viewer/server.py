@@ -14,11 +14,12 @@ from starlette.routing import Route
 from medxgan.errors import MedxganError
 from medxgan.version import __version__
 from medxgan.viewer.answering import answer_fault
+from medxgan.viewer.body_limits import UPLOAD_BYTES
 from medxgan.viewer.faults import UnknownError
 from medxgan.viewer.pages import index, static
-from medxgan.viewer.saved import SavedFolder, UnreadableExplanation
+from medxgan.viewer.saved import SavedFolder, UnreadableExplanation, printable
 from medxgan.viewer.saved_routes import saved_routes
-from medxgan.viewer.security import LOOPBACK, UPLOAD_BYTES, Guard
+from medxgan.viewer.security import LOOPBACK, Guard
 from medxgan.viewer.single_thread import SingleThread
 from medxgan.viewer.verdict_routes import Known, verdict_routes
 from medxgan.viewer.verdicts import VerdictStore
@@ -82,6 +83,7 @@ def _state(
     """What a page must know before it shows anything."""
     entries = [] if folder is None else folder.entries()
     facts = [entry.facts for entry in entries if not isinstance(entry, UnreadableExplanation)]
+    problem = verdicts.problem()
     return {
         "version": __version__,
         "title": title,
@@ -92,7 +94,10 @@ def _state(
         "methods": list(dict.fromkeys(name for each in facts for name in each.methods)),
         "limits": {"upload_bytes": UPLOAD_BYTES, "pixels": PIXELS},
         "notes": [] if folder is None else list(folder.notes),
-        "verdicts": {"file": verdicts.path.name, "problem": verdicts.problem()},
+        "verdicts": {
+            "file": printable(verdicts.path.name),
+            "problem": problem and printable(problem),
+        },
     }
 
 
@@ -101,7 +106,7 @@ def _known(folder: SavedFolder | None, desk: "LiveDesk | None") -> Known:
 
     def known(id: str) -> tuple[str, str]:
         if folder is not None and any(entry.id == id for entry in folder.entries()):
-            return folder.find(id).facts.name, folder.root.name
+            return folder.find(id).facts.name, folder.name
         name = None if desk is None else desk.name_of(id)
         if desk is None or name is None:
             raise UnknownError("there is no such explanation; open it again")

@@ -1,23 +1,30 @@
 """From what a user names to a running viewer: what is opened, where it listens, how it ends."""
 
 import os
+import signal
 import socket
 import sys
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
+from types import FrameType
 from typing import Any
 
 import uvicorn
 
 from medxgan.errors import ConfigError, DataError
+from medxgan.viewer.connection import Connection
 from medxgan.viewer.saved import SavedFolder, holds_explanations
 from medxgan.viewer.security import EVERYWHERE
 from medxgan.viewer.verdicts import VERDICTS_FILE
 
 SHUTDOWN_SECONDS = 3
+LONGEST_END_SECONDS = 10
+"""From the first signal to end until the program is abandoned."""
+ABANDONED = 1
+"""Exit status of a program that did not end in order."""
 BUNDLE = "brain-phantom"
 """Opened where nothing is named."""
 
@@ -62,9 +69,7 @@ def verdicts_file(given: Path | None, folder: SavedFolder | None) -> Path:
     """
     if given is not None:
         return given
-    if folder is None:
-        return Path(VERDICTS_FILE)
-    path = folder.root / VERDICTS_FILE
+    path = Path(VERDICTS_FILE) if folder is None else folder.root / VERDICTS_FILE
     if path.is_symlink():
         raise DataError(
             f"{path} is a link, and verdicts would be written where it leads; remove it, or name "
@@ -116,16 +121,26 @@ def address_of(host: str, bound: socket.socket, token: str | None = None) -> str
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
 
-def serve(app: Any, bound: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or a signal to end; open requests get a few seconds.
+def serve(
+    app: Any,
+    bound: socket.socket,
+    ready: Callable[[], None],
+    abandon: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until Ctrl-C, a signal to end, or the terminal's end; open requests get a few seconds.
+
+    What does not end in time, as a model in the middle of an image, is abandoned with the program;
+    a second Ctrl-C does that at once.
 
     Args:
         app: the viewer.
         bound: where it listens.
         ready: called once it answers.
+        abandon: tidies up where the program is abandoned.
     """
     config = uvicorn.Config(
         app,
+        http=Connection,
         log_level="warning",
         access_log=False,  # it would write tokens down
         server_header=False,
@@ -133,7 +148,9 @@ def serve(app: Any, bound: socket.socket, ready: Callable[[], None]) -> None:
         ws="none",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    server = _Server(config, ready)
+    server = _Server(config, ready, abandon)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # no nohup
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     with suppress(KeyboardInterrupt):  # uvicorn has shut down in order, and passes it on
         server.run(sockets=[bound])
 
@@ -148,13 +165,29 @@ def open_browser(address: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it answers."""
+    """A server that says when it answers, and whose end takes no longer than it may."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], abandon: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._abandon = abandon
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        last = Timer(0 if self.should_exit else LONGEST_END_SECONDS, self._give_up)
+        last.daemon = True
+        last.start()
+        super().handle_exit(sig, frame)
+
+    def _give_up(self) -> None:
+        """End at once, for no thread can be ended by another."""
+        try:
+            self._abandon()
+        finally:
+            os._exit(ABANDONED)

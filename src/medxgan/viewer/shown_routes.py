@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from medxgan.viewer import exporting
-from medxgan.viewer.answering import attachment, numbers, picture
+from medxgan.viewer.answering import attachment, download, numbers, picture
+from medxgan.viewer.arrays import open_arrays
 from medxgan.viewer.panes import MASK
 from medxgan.viewer.saved import SavedExplanation
 
 Find = Callable[[str], SavedExplanation]
 """The explanation of an id, or an error that says why not."""
-DRAWN_DIMENSIONS = (3, 4)
 
 
 def routes_of(prefix: str, find: Find) -> list[Route]:
@@ -43,9 +43,9 @@ def routes_of(prefix: str, find: Find) -> list[Route]:
 
     async def arrays(request: Request) -> Response:
         shown = find(request.path_params["id"])
-        await run_sync(shown.shapes)  # a sentence where the file is damaged or leads elsewhere
-        name = f"{shown.facts.name}.npz"
-        return FileResponse(shown.arrays_file, filename=name, media_type="application/octet-stream")
+        await run_sync(shown.shapes)  # a sentence where the file is damaged
+        file = await run_sync(open_arrays, shown.arrays_file, shown.root)
+        return download(file, "application/octet-stream", f"{shown.facts.name}.npz")
 
     async def report(request: Request) -> Response:
         shown = find(request.path_params["id"])

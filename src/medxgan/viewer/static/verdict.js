@@ -1,9 +1,10 @@
 /** What readers think of an explanation: saved at once, under the name that they gave. */
 
-import { ApiError, getJson, postJson } from "./api.js";
+import { ApiError, getJson } from "./api.js";
 import { h } from "./dom.js";
 import { onCommand } from "./keys.js";
 import { afterRest } from "./newest.js";
+import { isUnanswered, saveVerdict, sendAll } from "./saving.js";
 import { store } from "./store.js";
 import { capitalized } from "./words.js";
 
@@ -64,7 +65,6 @@ export function createVerdict({ explanation, folded, signal }) {
     text.value = mine?.text ?? "";
     writeOthers(others, verdicts, reader.value.trim());
   };
-  let before = Promise.resolve();
   const save = () => {
     const verdict = {
       explanation,
@@ -78,17 +78,15 @@ export function createVerdict({ explanation, folded, signal }) {
       return;
     }
     said.textContent = "Saving …";
-    before = before.then(() => send(verdict));
-  };
-  const send = async (verdict) => {
-    try {
-      await postJson("/api/verdicts", verdict, { keepalive: true });
+    saveVerdict(verdict, ({ error, again }) => {
+      if (error) {
+        said.textContent = `Not saved: ${error.message}${again ? " It is tried again." : ""}`;
+        return;
+      }
       verdicts = [...verdicts.filter((each) => each.reader !== verdict.reader), verdict];
       rememberInList(explanation, verdict);
       said.textContent = verdict.verdict || verdict.text ? "Saved" : "Taken back";
-    } catch (error) {
-      said.textContent = error instanceof ApiError ? `Not saved: ${error.message}` : "Not saved";
-    }
+    });
   };
   const saveSoon = afterRest(save, TYPING_MILLISECONDS);
   const choose = (name) => {
@@ -106,6 +104,18 @@ export function createVerdict({ explanation, folded, signal }) {
     else save();
   });
   signal.addEventListener("abort", saveSoon.now);
+  const leave = () => {
+    saveSoon.now();
+    sendAll();
+  };
+  const ask = (event) => {
+    leave();
+    const nameless = !reader.value.trim() && Boolean(chosen || text.value.trim());
+    if (nameless || isUnanswered()) event.preventDefault();
+  };
+  addEventListener("pagehide", leave, { signal });
+  addEventListener("beforeunload", ask, { signal });
+  document.addEventListener("visibilitychange", () => document.hidden && leave(), { signal });
   onCommand(
     {
       ...Object.fromEntries(VERDICTS.map((name) => [`verdict.${name}`, () => choose(name)])),

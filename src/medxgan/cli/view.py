@@ -95,7 +95,7 @@ def view(
                     device=device,
                     shown=Presented(window, axis, volume, identifiers),
                 )
-        name = "" if desk is None else desk.explainer.bundle.name
+        name = "" if desk is None else desk.name
         title = name if folder is None else folder.root.name
         app = make_app(
             verdicts=kept,

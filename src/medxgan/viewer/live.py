@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -58,6 +59,9 @@ class LiveDesk:
         directions: name -> further fitted directions of a style-based generator, ``[d]``.
         notes: what a reader must know besides.
         shown: how files that leave a choice are shown.
+
+    Attributes:
+        choices: this one and those beside it by name, where several directions can be explained.
     """
 
     def __init__(
@@ -68,8 +72,9 @@ class LiveDesk:
         shown: Presented | None = None,
     ) -> None:
         self.explainer = explainer
+        self.choices: dict[str, LiveDesk] = {}
         self.directions = dict(directions or {})
-        self.notes = (*explainer.notes, *notes)
+        self._notes = tuple(notes)
         self.controls: tuple[Control, ...] = controls_of(explainer, tuple(self.directions))
         self.sessions = Sessions[Session](_remove_files)
         spec = explainer.spec
@@ -78,11 +83,43 @@ class LiveDesk:
         self.reader = FileReader(spec.size, spec.channels, self._folder, limits, shown)
         self._motion: Motion | None = None
 
+    def beside(self, explainer: Explainer, directions: Mapping[str, Tensor]) -> "LiveDesk":
+        """The same generator, and the same open images, for another of its directions."""
+        other = copy(self)
+        other.explainer, other.directions = explainer, dict(directions)
+        other.controls = controls_of(explainer, tuple(directions))
+        other._motion = None
+        return other
+
+    def chosen(self, name: str | None) -> "LiveDesk":
+        """The desk of an explained direction; this one where None.
+
+        Raises:
+            RequestError: there is no such choice.
+        """
+        if name is None:
+            return self
+        if name not in self.choices:
+            raise RequestError("there is no such direction to explain; reload the page")
+        return self.choices[name]
+
     def motion(self) -> Motion:
         """What the sliders move along; found when it is first needed."""
         if self._motion is None:
             self._motion = motion_of(self.explainer, self.controls, self.directions)
         return self._motion
+
+    @property
+    def name(self) -> str:
+        """Of the bundle; with the direction, unless readers choose that."""
+        if self.choices and isinstance(self.explainer, DirectedExplainer):
+            return self.explainer.style.manifest.name
+        return self.explainer.bundle.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know besides."""
+        return (*self.explainer.notes, *self._notes)
 
     @property
     def resamples(self) -> bool:
@@ -100,14 +137,10 @@ class LiveDesk:
         self.sessions.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def name_of(self, verdict_id: str) -> str | None:
-        """Name of the open image on which verdicts are kept under this id, if there is one."""
-        names = (
-            session.shown.facts.name
-            for session in self.sessions.items()
-            if session.verdict_id == verdict_id
-        )
-        return next(names, None)
+    def judged(self, verdict_id: str) -> Session | None:
+        """The open image on which verdicts are kept under this id, if there is one."""
+        open_images = self.sessions.items()
+        return next((each for each in open_images if each.verdict_id == verdict_id), None)
 
     def open_file(self, file: ReadFile, frame: int | None) -> str:
         """Explain an image of a file.
@@ -256,7 +289,7 @@ class LiveDesk:
         shown = replace(shown, facts=facts)
         latent = explained.latent
         codes = (latent.z1.to(explainer.device), latent.z2.to(explainer.device))
-        session = Session(shown, codes, verdict_id or shown.id, file, notes)
+        session = Session(shown, codes, self, verdict_id or shown.id, file, notes)
         try:
             return self.sessions.add(session, total_bytes(shown.shapes()))
         except TooLargeError:

@@ -23,6 +23,7 @@ from medxgan.viewer.faults import TooLargeError
 from medxgan.viewer.live import LiveDesk
 from medxgan.viewer.opening import open_desk
 from medxgan.viewer.reading import ReadFile
+from medxgan.viewer.restoring import restore
 from medxgan.viewer.saved import SavedFolder
 from medxgan.viewer.server import make_app
 from medxgan.viewer.sessions import Sessions
@@ -378,6 +379,24 @@ def test_a_direction_has_a_slider_and_goals_of_its_own(directed, tmp_path):
             assert found["score"] == pytest.approx(goal, abs=0.01)
     assert seek(client, session, 0.9999)["alternative"] == "goal"
     assert session["panes"][0]["shape"] == [1, SIZE, SIZE]
+
+
+def test_an_image_is_opened_with_the_steps_of_medxgan_explain():
+    """Of a style-based generator, too: what is called trustworthy there is so here."""
+    bundle = linear_bundle(plus=True)
+    explainer = DirectedExplainer(bundle, fitted(patch_module(), bundle=bundle), CPU)
+    explainer.inversion_steps = 4
+    with torch.no_grad():
+        bundle.encoder.inverse *= 0.5  # it was exact, and left nothing to be improved
+    (image,) = drawn_images(1)
+    desk = LiveDesk(explainer)
+    opened = restore(desk.sessions.get(desk.open_file(file_like(image), None)).shown)
+    explained = explainer.explain(image)
+    assert torch.equal(opened.reconstruction, explained.reconstruction)
+    assert opened.scores == pytest.approx(explained.scores)
+    unrefined = explainer.explain(image, refine=0)
+    assert not torch.equal(opened.reconstruction, unrefined.reconstruction)
+    desk.close()
 
 
 @pytest.fixture(scope="module")

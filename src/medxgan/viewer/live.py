@@ -271,9 +271,9 @@ class LiveDesk:
         file: tuple[int, int] | None = None,
         notes: tuple[str, ...] = (),
     ) -> str:
-        explainer, steps = self.explainer, 0
-        if explainer.inversion_steps > MOST_STEPS:
-            steps = MOST_STEPS
+        explainer = self.explainer
+        steps = min(explainer.inversion_steps, MOST_STEPS)
+        if steps < explainer.inversion_steps:
             notes += (
                 f"its codes were looked for in {MOST_STEPS} steps, where medxgan explain takes "
                 f"{explainer.inversion_steps}",

@@ -22,6 +22,7 @@ from medxgan.explain.counterfactual import plausible_positives
 from medxgan.explain.scores import answers, evaluate, probability
 from medxgan.explainer import ALTERNATIVES, CANDIDATES, Explainer
 from medxgan.report import save_explanation
+from medxgan.turns import give_way
 from medxgan.types import Explanation
 from medxgan.viewer.arrays import total_bytes
 from medxgan.viewer.controls import GOAL, Control, Setting
@@ -282,6 +283,7 @@ class LiveDesk:
             opened.image, methods=METHODS, names=[opened.name], masks=[opened.mask], refine=steps
         )
         assert isinstance(explained, Explanation)
+        give_way()
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         save_explanation(explained, folder / IMAGE_FOLDER)
         shown = read_explanation(folder / IMAGE_FOLDER, folder)

@@ -43,7 +43,7 @@ def live_routes(
     async def render(request: Request) -> Response:
         session = desk.sessions.get(request.path_params["id"])
         setting = parse_setting(await json_body(request), session.desk.controls)
-        drawn = await model.run(session.desk.render, session, setting)
+        drawn = await model.run_between(session.desk.render, session, setting)
         headers = {
             "X-Answers": json.dumps(drawn.answers),
             "X-Score": f"{drawn.score:.6g}",
@@ -57,7 +57,7 @@ def live_routes(
         seed = (await json_body(request)).get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < LARGEST_SEED:
             raise RequestError(f"a seed is a whole number from 0 to {LARGEST_SEED - 1}")
-        found = await model.run(session.desk.resample, session, seed)
+        found = await model.run_between(session.desk.resample, session, seed)
         sentence = None if found else "no other counterfactual was found; try again"
         return JSONResponse(
             {

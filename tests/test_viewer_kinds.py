@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viewer_browser import Server, running, until
+from medxgan.data.phantom import make_phantoms
+from viewer_browser import PATIENCE_SECONDS, Server, running, until
 from viewer_cases import SIDE
 from viewer_kinds import (
     COLOURED,
@@ -81,7 +82,7 @@ def upload(page: Any, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(buffer, format="PNG")
     file = {"name": "scan.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
     page.locator("input[type=file]").first.set_input_files(file)
-    page.wait_for_selector(".sliders input")
+    page.wait_for_selector(".sliders input", timeout=1000 * PATIENCE_SECONDS)
     until(page, "document.querySelector('[data-pane=film] .label').textContent === 'Live'")
 
 
@@ -309,3 +310,29 @@ def test_one_finger_sets_the_window_and_a_third_does_nothing(open_page):
     fingers.put("touchMove", *two, (x + 90, y + 60))
     fingers.put("touchEnd")
     assert page.get_by_label("Window width").input_value() == "2.50"
+
+
+def test_the_explained_direction_can_be_chosen(browser, watch):
+    """Of the shipped bundle with two; the same image is opened again for the other model."""
+    with running(Path("chest-phantom-stylegan")) as server:
+        page = browser.new_page()
+        watch.follow(page, server.address)
+        page.goto(server.address)
+        chosen = page.get_by_label("Explained")
+        assert chosen.evaluate("(one) => [...one.options].map((each) => each.value)") == [
+            "onnx",
+            "small-cnn",
+        ]
+        assert page.title().startswith("chest-phantom-stylegan –")
+        chosen.select_option("small-cnn")
+        phantoms = make_phantoms("chest", 2, size=64, seed=7)
+        upload(page, phantoms.images[int(phantoms.labels.argmax())])
+        labels = page.locator(".slider label").all_text_contents()
+        assert labels[1:3] == ["toward lesion (small-cnn)", "direction onnx"]
+        assert page.get_by_role("button", name="Other counterfactuals").count() == 0
+        chosen.select_option("onnx")
+        until(page, "document.querySelectorAll('.slider label')[2].textContent.includes('small')")
+        assert chosen.input_value() == "onnx"
+        assert page.get_by_role("heading", level=1).text_content() == "scan"
+        page.close()
+    assert watch.complaints == watch.elsewhere == []

@@ -14,13 +14,17 @@ from pydicom.data import get_testdata_file
 
 from directed_world import CPU, SIZE, drawn_images, fitted, linear_bundle, patch_module
 from medxgan.data import open_dataset
+from medxgan.data.intensity import to_signed
+from medxgan.data.phantom import make_phantoms
 from medxgan.demo import demo_inputs
 from medxgan.directed_explainer import DirectedExplainer
+from medxgan.explain.scores import probability
 from medxgan.loader import load
 from medxgan.viewer.faults import TooLargeError
 from medxgan.viewer.live import LiveDesk
 from medxgan.viewer.opening import open_desk
 from medxgan.viewer.reading import ReadFile
+from medxgan.viewer.restoring import restore
 from medxgan.viewer.saved import SavedFolder
 from medxgan.viewer.server import make_app
 from medxgan.viewer.sessions import Sessions
@@ -392,11 +396,82 @@ def test_a_direction_has_a_slider_and_goals_of_its_own(directed, tmp_path):
     assert session["panes"][0]["shape"] == [1, SIZE, SIZE]
 
 
-def test_all_directions_of_a_bundle_have_sliders():
-    """The shipped one has two; what cannot be loaded is said."""
-    desk = open_desk("chest-phantom-stylegan", direction="small-cnn", device="cpu")
-    sliders = [control.id for control in desk.controls]
-    assert sliders[:3] == ["strength", "toward-small-cnn", "toward-onnx"]
-    assert len(sliders) == len(set(sliders))
-    assert desk.motion().axes.shape[0] == len(sliders) - 1
+def test_an_image_is_opened_with_the_steps_of_medxgan_explain():
+    """Of a style-based generator, too: what is called trustworthy there is so here."""
+    bundle = linear_bundle(plus=True)
+    explainer = DirectedExplainer(bundle, fitted(patch_module(), bundle=bundle), CPU)
+    explainer.inversion_steps = 4
+    with torch.no_grad():
+        bundle.encoder.inverse *= 0.5  # it was exact, and left nothing to be improved
+    (image,) = drawn_images(1)
+    desk = LiveDesk(explainer)
+    opened = restore(desk.sessions.get(desk.open_file(file_like(image), None)).shown)
+    explained = explainer.explain(image)
+    assert torch.equal(opened.reconstruction, explained.reconstruction)
+    assert opened.scores == pytest.approx(explained.scores)
+    unrefined = explainer.explain(image, refine=0)
+    assert not torch.equal(opened.reconstruction, unrefined.reconstruction)
     desk.close()
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The shipped bundle with two directions, neither of which is named."""
+    desk = open_desk("chest-phantom-stylegan", device="cpu")
+    desk.explainer.inversion_steps = 0
+    for each in desk.choices.values():
+        each.explainer.inversion_steps = 0
+    yield desk
+    desk.close()
+
+
+def test_all_directions_of_a_bundle_have_sliders_and_can_be_explained(shipped):
+    """The first by name where none is asked for; each has the other's slider after its own."""
+    assert list(shipped.choices) == ["onnx", "small-cnn"] and shipped.choices["onnx"] is shipped
+    assert shipped.name == "chest-phantom-stylegan" and shipped.notes == ()
+    for own, other in (("onnx", "small-cnn"), ("small-cnn", "onnx")):
+        desk = shipped.choices[own]
+        sliders = [control.id for control in desk.controls]
+        assert sliders[:3] == ["strength", f"toward-{own}", f"toward-{other}"]
+        assert desk.explainer.fitted.manifest.name == own
+        layers = desk.explainer.generator.generator.layers
+        directions = desk.motion().axes[:2].unflatten(1, (layers, -1))
+        torch.testing.assert_close(directions[0, 0], desk.explainer.generator.direction)
+        expected = shipped.choices[other].explainer.generator.direction
+        torch.testing.assert_close(directions[1, 0], expected)
+    first, second = (desk.explainer for desk in shipped.choices.values())
+    assert first.generator.generator is second.generator.generator, "one generator for both"
+    assert first.classifier is not second.classifier
+
+
+def test_a_direction_that_is_asked_for_comes_first():
+    desk = open_desk("chest-phantom-stylegan", direction="small-cnn", device="cpu")
+    assert list(desk.choices) == ["small-cnn", "onnx"]
+    desk.close()
+
+
+def test_an_image_is_explained_by_the_direction_that_its_reader_chose(shipped, tmp_path):
+    client = browser(make_app(verdicts=VerdictStore(tmp_path / "v.sqlite"), desk=shipped))
+    choices = client.get("/api/state").json()["bundle"]["choices"]
+    assert [each["id"] for each in choices] == ["onnx", "small-cnn"]
+    assert choices[0]["label"] == "onnx: lesion, onnx 47f5e03f"
+    image = make_phantoms("chest", 2, size=64, seed=7).images[:1]
+    content = file_of(to_signed(image, (0, 255)))
+    sessions = {}
+    for name, desk in shipped.choices.items():
+        session = sessions[name] = upload(client, content, direction=name).json()
+        assert session["bundle"]["direction"] == name and not session["bundle"]["resample"]
+        assert session["bundle"]["name"] == f"chest-phantom-stylegan, direction {name}"
+        drawn = render(client, session, **{f"toward-{name}": 1.0})
+        image = torch.from_numpy(array_of(drawn).copy())[None]
+        said = float(probability(desk.explainer.classifier, 1)(image))
+        assert float(drawn.headers["X-Score"]) == pytest.approx(said, abs=1e-4), "its own model's"
+        assert [each["id"] for each in session["controls"]][1] == f"toward-{name}"
+        verdict = {"reader": "Ann", "verdict": "plausible", "explanation": session["explanation"]}
+        assert client.post("/api/verdicts", json=verdict).status_code == 200
+    assert sessions["onnx"]["explanation"] != sessions["small-cnn"]["explanation"]
+    assert upload(client, content).json()["bundle"]["direction"] == "onnx"
+    unknown = upload(client, content, direction="other")
+    assert unknown.status_code == 400 and "no such direction" in unknown.json()["error"]
+    sources = {each.source for each in VerdictStore(tmp_path / "v.sqlite").all()}
+    assert sources == {f"live: chest-phantom-stylegan, direction {name}" for name in sessions}

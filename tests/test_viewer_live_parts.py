@@ -194,6 +194,7 @@ def test_sliders_of_each_kind_of_bundle(tiny_bundle):
     controls = controls_of(directed, ("other",))
     assert [control.id for control in controls[:3]] == ["strength", "toward-patch", "toward-other"]
     assert controls[1].label == "toward bright (patch)"
+    assert controls[2].label == "direction other", "which may be of another model, or class"
     assert controls_of(directed)[1].label == "toward bright"
 
 

@@ -44,6 +44,7 @@ class DirectedExplainer(Explainer):
     the image less.
 
     Attributes:
+        style: the generator as it was trained, which knows no model.
         fitted: the direction, and what was measured when it was fitted.
         common: may images be moved along the fitted direction?
         local: may they be moved in directions of their own?
@@ -71,9 +72,14 @@ class DirectedExplainer(Explainer):
         self.inversion_steps = REFINED
         self.fitted = direction
         self.common = self.local = True
+        self.style = style
         self._style_encoder = style.encoder.to(device)
         self._statistics = style.statistics.to(device)
         self._layers = layers
+
+    def along(self, direction: FittedDirection) -> "DirectedExplainer":
+        """The same generator, explaining another model or class by another direction."""
+        return DirectedExplainer(self.style, direction, self.device)
 
     @property
     def ways(self) -> Ways:

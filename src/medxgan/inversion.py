@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from medxgan.errors import ConfigError
 from medxgan.networks.encoder import Encoder
+from medxgan.turns import give_way
 from medxgan.types import Classifier, Generator, Latent
 
 Start = Literal["encoder", "cold"]
@@ -100,6 +101,7 @@ def _descend(
     with torch.no_grad():
         wanted = classifier.log_odds(images, target).sigmoid()
     for step in range(steps + 1):
+        give_way()
         drawn = generator(z1, z2 * free)
         error = (drawn - images).square().mean(dim=(1, 2, 3))
         gap = binary_cross_entropy_with_logits(

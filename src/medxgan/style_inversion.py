@@ -11,6 +11,7 @@ from medxgan.errors import ConfigError
 from medxgan.networks.stylegan import StyleGenerator, for_all_layers
 from medxgan.networks.stylegan_encoder import StyleEncoder
 from medxgan.networks.stylegan_statistics import CodeStatistics
+from medxgan.turns import give_way
 
 LEARNING_RATE = 0.05
 REFINED = 100
@@ -91,6 +92,7 @@ def refine_codes(
         optimiser = torch.optim.Adam([codes], lr=LEARNING_RATE)
         best_loss = torch.full((len(images),), torch.inf, device=images.device)
         for step in range(steps + 1 if steps else 0):
+            give_way()
             loss = image_distance(generator(codes), images)
             if statistics is not None and whitening is not None:
                 outlying = ((codes - statistics.mean) @ whitening).square().flatten(1).mean(dim=1)

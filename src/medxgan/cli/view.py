@@ -104,7 +104,7 @@ def view(
                     device=device,
                     shown=Presented(window, axis, volume, identifiers),
                 )
-        name = "" if desk is None else desk.explainer.bundle.name
+        name = "" if desk is None else desk.name
         title = name if folder is None else folder.name
         app = make_app(
             verdicts=kept,

@@ -9,6 +9,7 @@ from medxgan.explain.abilities import reason_against, unmet_needs
 from medxgan.explain.baselines import grad_cam, integrated_gradients, occlusion
 from medxgan.explain.lig import STEPS, exact_lig, published_lig, transferred_path
 from medxgan.explain.scores import probability
+from medxgan.turns import give_way
 from medxgan.types import Classifier
 
 
@@ -59,4 +60,9 @@ def attributions(
     else:
         reasons["latent"] = "there is no generator to render a film of the image"
     skipped = {name: why for name in asked if (why := reason_against(name, reasons))}
-    return {name: compute[name]() for name in asked if name not in skipped}, skipped
+    found: dict[str, Tensor] = {}
+    for name in asked:
+        if name not in skipped:
+            give_way()
+            found[name] = compute[name]()
+    return found, skipped

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from medxgan.explain.scores import Score, images_at_once
+from medxgan.turns import give_way
 from medxgan.types import Generator
 
 Answer = Callable[[Tensor, Tensor], Tensor]
@@ -27,6 +28,10 @@ def answer_of(generator: Generator, evidence: Score) -> Answer:
 @torch.no_grad()
 def drawn(generator: Generator, z1: Tensor, z2: Tensor) -> list[Tensor]:
     """Images of N codes, at least 1, in batches that fit memory: ``[n, C, H, W]`` each."""
-    first = generator(z1[:1], z2[:1])
-    parts = zip(*(code[1:].split(images_at_once(first)) for code in (z1, z2)), strict=True)
-    return [first, *(generator(*part) for part in parts if len(part[0]) > 0)]
+    found = [generator(z1[:1], z2[:1])]
+    at_once = images_at_once(found[0])
+    for place, move in zip(z1[1:].split(at_once), z2[1:].split(at_once), strict=True):
+        give_way()
+        if len(place) > 0:
+            found.append(generator(place, move))
+    return found

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from medxgan.turns import give_way
 from medxgan.types import Classifier
 
 Score = Callable[[Tensor], Tensor]
@@ -68,9 +69,11 @@ def gradients(score: Score, images: Tensor) -> Tensor:
     tensor([[[[2., 2.]]]])
     """
     flat = images.flatten(0, -4)
-    return torch.cat(
-        [_gradient_of_batch(score, part) for part in torch.split(flat, images_at_once(images))]
-    ).view(images.shape)
+    found = []
+    for part in torch.split(flat, images_at_once(images)):
+        give_way()
+        found.append(_gradient_of_batch(score, part))
+    return torch.cat(found).view(images.shape)
 
 
 def _gradient_of_batch(score: Score, images: Tensor) -> Tensor:

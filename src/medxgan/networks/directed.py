@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from medxgan.networks.stylegan import StyleGenerator
 from medxgan.networks.stylegan_statistics import SMALLEST_SHARE, CodeStatistics
+from medxgan.turns import give_way
 
 
 class DirectedGenerator(nn.Module):
@@ -55,7 +56,11 @@ class DirectedGenerator(nn.Module):
 
     def film(self, z1: Tensor, z2: Tensor, strengths: Tensor) -> Tensor:
         """Frames G(z1, t z2) ``[T, N, C, H, W]`` for strengths t ``[T]``, each drawn anew."""
-        return torch.stack([self(z1, strength * z2) for strength in strengths])
+        frames = []
+        for strength in strengths:
+            give_way()
+            frames.append(self(z1, strength * z2))
+        return torch.stack(frames)
 
     def places(self, codes: Tensor) -> Tensor:
         """w ``[N, d]``, or ``[N, L, d]`` in W+ -> z1 ``[N, d]``, or ``[N, L d]``."""

@@ -15,8 +15,8 @@ def bundle_facts(desk: LiveDesk) -> dict[str, Any]:
     directions: list[str] = []
     if isinstance(explainer, DirectedExplainer):
         directions = [explainer.fitted.manifest.name, *desk.directions]
-    return {
-        "name": bundle.name,
+    return explained_facts(desk) | {
+        "name": desk.name,
         "method": bundle.method,
         "target": explainer.target,
         "target_name": bundle.target_name,
@@ -27,8 +27,30 @@ def bundle_facts(desk: LiveDesk) -> dict[str, Any]:
         "value_range": None if scale is None else [scale.low, scale.high],
         "positive_from": None if scale is None else scale.threshold,
         "directions": directions,
+        "choices": [
+            {"id": name, "label": choice_label(each)} for name, each in desk.choices.items()
+        ],
         "notes": list(desk.notes),
-        "caution": poorness(bundle.metrics.get("held_out", {})),
-        "resample": desk.resamples,
         "controls": [vars(control) for control in desk.controls],
     }
+
+
+def explained_facts(desk: LiveDesk) -> dict[str, Any]:
+    """What differs from one explained direction of a bundle to another, of an open image, too."""
+    explainer = desk.explainer
+    return {
+        "name": explainer.bundle.name,
+        "direction": next((name for name, each in desk.choices.items() if each is desk), None),
+        "caution": poorness(explainer.bundle.metrics.get("held_out", {})),
+        "resample": desk.resamples,
+    }
+
+
+def choice_label(desk: LiveDesk) -> str:
+    """An explained direction for people: its name, the class, and which model says so."""
+    explainer = desk.explainer
+    assert isinstance(explainer, DirectedExplainer)
+    manifest = explainer.fitted.manifest
+    record = manifest.classifier
+    kind = record.architecture or record.kind or "model"
+    return f"{manifest.name}: {manifest.target_name}, {kind} {record.fingerprint[:8]}"

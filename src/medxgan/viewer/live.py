@@ -7,6 +7,7 @@ seen, exported and judged exactly as a saved one.
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from medxgan.explain.counterfactual import plausible_positives
 from medxgan.explain.scores import answers, evaluate, probability
 from medxgan.explainer import ALTERNATIVES, CANDIDATES, Explainer
 from medxgan.report import save_explanation
+from medxgan.turns import give_way
 from medxgan.types import Explanation
 from medxgan.viewer.arrays import total_bytes
 from medxgan.viewer.controls import GOAL, Control, Setting
@@ -57,6 +59,9 @@ class LiveDesk:
         directions: name -> further fitted directions of a style-based generator, ``[d]``.
         notes: what a reader must know besides.
         shown: how files that leave a choice are shown.
+
+    Attributes:
+        choices: this one and those beside it by name, where several directions can be explained.
     """
 
     def __init__(
@@ -67,8 +72,9 @@ class LiveDesk:
         shown: Presented | None = None,
     ) -> None:
         self.explainer = explainer
+        self.choices: dict[str, LiveDesk] = {}
         self.directions = dict(directions or {})
-        self.notes = (*explainer.notes, *notes)
+        self._notes = tuple(notes)
         self.controls: tuple[Control, ...] = controls_of(explainer, tuple(self.directions))
         self.sessions = Sessions[Session](_remove_files)
         spec = explainer.spec
@@ -84,11 +90,43 @@ class LiveDesk:
         )
         self._motion: Motion | None = None
 
+    def beside(self, explainer: Explainer, directions: Mapping[str, Tensor]) -> "LiveDesk":
+        """The same generator, and the same open images, for another of its directions."""
+        other = copy(self)
+        other.explainer, other.directions = explainer, dict(directions)
+        other.controls = controls_of(explainer, tuple(directions))
+        other._motion = None
+        return other
+
+    def chosen(self, name: str | None) -> "LiveDesk":
+        """The desk of an explained direction; this one where None.
+
+        Raises:
+            RequestError: there is no such choice.
+        """
+        if name is None:
+            return self
+        if name not in self.choices:
+            raise RequestError("there is no such direction to explain; reload the page")
+        return self.choices[name]
+
     def motion(self) -> Motion:
         """What the sliders move along; found when it is first needed."""
         if self._motion is None:
             self._motion = motion_of(self.explainer, self.controls, self.directions)
         return self._motion
+
+    @property
+    def name(self) -> str:
+        """Of the bundle; with the direction, unless readers choose that."""
+        if self.choices and isinstance(self.explainer, DirectedExplainer):
+            return self.explainer.style.manifest.name
+        return self.explainer.bundle.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know besides."""
+        return (*self.explainer.notes, *self._notes)
 
     @property
     def resamples(self) -> bool:
@@ -106,14 +144,10 @@ class LiveDesk:
         self.sessions.clear()
         self._folder.remove()
 
-    def name_of(self, verdict_id: str) -> str | None:
-        """Name of the open image on which verdicts are kept under this id, if there is one."""
-        names = (
-            session.shown.facts.name
-            for session in self.sessions.items()
-            if session.verdict_id == verdict_id
-        )
-        return next(names, None)
+    def judged(self, verdict_id: str) -> Session | None:
+        """The open image on which verdicts are kept under this id, if there is one."""
+        open_images = self.sessions.items()
+        return next((each for each in open_images if each.verdict_id == verdict_id), None)
 
     def open_file(self, file: ReadFile, frame: int | None) -> str:
         """Explain an image of a file.
@@ -244,9 +278,9 @@ class LiveDesk:
         file: tuple[int, int] | None = None,
         notes: tuple[str, ...] = (),
     ) -> str:
-        explainer, steps = self.explainer, 0
-        if explainer.inversion_steps > MOST_STEPS:
-            steps = MOST_STEPS
+        explainer = self.explainer
+        steps = min(explainer.inversion_steps, MOST_STEPS)
+        if steps < explainer.inversion_steps:
             notes += (
                 f"its codes were looked for in {MOST_STEPS} steps, where medxgan explain takes "
                 f"{explainer.inversion_steps}",
@@ -260,12 +294,13 @@ class LiveDesk:
             refine=steps,
         )
         assert isinstance(explained, Explanation)
+        give_way()
         folder = self._folder.subfolder()
         save_explanation(explained, folder / IMAGE_FOLDER)
         shown = read_explanation(folder / IMAGE_FOLDER, folder)
         latent = explained.latent
         codes = (latent.z1.to(explainer.device), latent.z2.to(explainer.device))
-        session = Session(shown, codes, verdict_id or shown.id, file, notes)
+        session = Session(shown, codes, self, verdict_id or shown.id, file, notes)
         try:
             return self.sessions.add(session, total_bytes(shown.shapes()))
         except TooLargeError:

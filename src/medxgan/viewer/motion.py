@@ -75,7 +75,7 @@ def controls_of(explainer: Explainer, directions: Sequence[str] = ()) -> tuple[C
     own = explainer.fitted.manifest.name
     plain = f"toward {target}"
     labels = {own: f"{plain} ({own})" if directions else plain}
-    labels |= {name: f"{plain} ({name})" for name in directions}
+    labels |= {name: f"direction {name}" for name in directions}
     return (
         strength_control(),
         *(axis_control(f"toward-{name}", label, TOWARD_REACH) for name, label in labels.items()),

@@ -1,12 +1,16 @@
 """What belongs to one open image, and what drawing it gives."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from medxgan.viewer.arrays import Floats
 from medxgan.viewer.controls import Setting
 from medxgan.viewer.saved import SavedExplanation
+
+if TYPE_CHECKING:  # it imports this module
+    from medxgan.viewer.live import LiveDesk
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Session:
     Attributes:
         shown: its explanation.
         codes: of its structure z1 ``[1, d1]`` and of the positive end of its film z2 ``[1, d2]``.
+        desk: at which it was opened, and is moved.
         verdict_id: id under which verdicts on it are kept.
         file: number of the image in its file, from 1, and how many there are; None for a saved one.
         notes: what was changed when it was read.
@@ -52,6 +57,7 @@ class Session:
 
     shown: SavedExplanation
     codes: tuple[Tensor, Tensor]
+    desk: "LiveDesk"
     verdict_id: str
     file: tuple[int, int] | None
     notes: tuple[str, ...]

@@ -6,12 +6,13 @@ from typing import Any
 from torch import Tensor
 
 from medxgan.bundle import find_bundle
-from medxgan.classifiers import load_classifier
+from medxgan.classifiers import TorchClassifier, load_classifier
 from medxgan.data import parse_presentation
 from medxgan.directed_explainer import DirectedExplainer
-from medxgan.direction_file import generator_fingerprint, load_direction
+from medxgan.direction_file import FittedDirection, generator_fingerprint, load_direction
 from medxgan.direction_folder import find_direction, fitted_directions
-from medxgan.errors import MedxganError
+from medxgan.errors import BundleError, ClassifierError, MedxganError, MissingPackageError
+from medxgan.explainer import Explainer
 from medxgan.loader import load
 from medxgan.viewer.live import LiveDesk
 from medxgan.viewer.reading import Presented
@@ -30,7 +31,8 @@ def open_desk(
 
     Args:
         bundle: name of a shipped one, or a folder.
-        direction: of a style-based generator; see ``medxgan.load``.
+        direction: of a style-based generator; see ``medxgan.load``. Of several, where None, the
+            first by name that can be loaded; readers can choose the others in the page.
         classifier: the explained model, where the bundle does not hold it.
         device: where to compute.
         shown: how files that leave a choice are shown.
@@ -44,27 +46,51 @@ def open_desk(
     chosen = shown or Presented()
     parse_presentation(chosen.window, chosen.axis, None, chosen.volume)
     given = load_classifier(classifier, **model) if classifier else None
-    explainer = load(bundle, classifier=given, direction=direction, device=device)
+    explainer = _first(bundle, given, direction, device)
     if not isinstance(explainer, DirectedExplainer):
         return LiveDesk(explainer, shown=shown)
-    directions, notes = further_directions(find_bundle(bundle), explainer)
-    return LiveDesk(explainer, directions, notes, shown)
+    others, notes = further_directions(find_bundle(bundle), explainer)
+    fitted = {explainer.fitted.manifest.name: explainer.fitted, **others}
+
+    def beside(own: str) -> dict[str, Tensor]:
+        return {name: each.direction for name, each in fitted.items() if name != own}
+
+    desk = LiveDesk(explainer, beside(explainer.fitted.manifest.name), notes, shown)
+    if others:
+        desk.choices[explainer.fitted.manifest.name] = desk
+    for name, each in others.items():
+        desk.choices[name] = desk.beside(explainer.along(each), beside(name))
+    return desk
+
+
+def _first(
+    bundle: str, classifier: TorchClassifier | None, direction: str | None, device: str
+) -> Explainer:
+    """The direction that was asked for; where none was, the first by name that can be loaded."""
+    names = fitted_directions(find_bundle(bundle)) if direction is None else []
+    faults: list[MedxganError] = []
+    for name in names:
+        try:
+            return load(bundle, classifier=classifier, direction=name, device=device)
+        except (BundleError, ClassifierError, MissingPackageError) as fault:
+            faults.append(fault)
+    if faults:
+        raise faults[0]
+    return load(bundle, classifier=classifier, direction=direction, device=device)
 
 
 def further_directions(
     folder: Path, explainer: DirectedExplainer
-) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+) -> tuple[dict[str, FittedDirection], tuple[str, ...]]:
     """The other directions that lie in the bundle, and a note for each that cannot be had."""
-    directions: dict[str, Tensor] = {}
+    directions: dict[str, FittedDirection] = {}
     notes: tuple[str, ...] = ()
     generator, code = generator_fingerprint(folder), explainer.generator.generator.code
     for name in fitted_directions(folder):
         if name == explainer.fitted.manifest.name:
             continue
         try:
-            fitted = load_direction(find_direction(folder, name), generator, code)
+            directions[name] = load_direction(find_direction(folder, name), generator, code)
         except MedxganError as fault:
             notes += (f"the direction '{name}' has no slider: {fault}",)
-            continue
-        directions[name] = fitted.direction
     return directions, notes

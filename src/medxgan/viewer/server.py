@@ -107,10 +107,10 @@ def _known(folder: SavedFolder | None, desk: "LiveDesk | None") -> Known:
     def known(id: str) -> tuple[str, str]:
         if folder is not None and any(entry.id == id for entry in folder.entries()):
             return folder.find(id).facts.name, folder.name
-        name = None if desk is None else desk.name_of(id)
-        if desk is None or name is None:
+        session = None if desk is None else desk.judged(id)
+        if session is None:
             raise UnknownError("there is no such explanation; open it again")
-        return name, f"live: {desk.explainer.bundle.name}"
+        return session.shown.facts.name, f"live: {session.desk.explainer.bundle.name}"
 
     return known
 

@@ -3,13 +3,23 @@
 A single thread is the lock around a model (Grad-CAM listens to its layers while it runs): two
 browsers may move sliders at once, and are served in the order in which they came. torch keeps a
 pool of helpers for every thread that uses it, so that one thread also keeps memory flat.
+
+Opening an image takes seconds. It gives way between its pieces, and what is short is then done in
+its midst, in the same thread.
 """
 
-from asyncio import get_running_loop
+from asyncio import get_running_loop, wrap_future
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import ParamSpec, TypeVar
+from time import perf_counter
+from typing import Any, ParamSpec, TypeVar
+
+from medxgan.turns import giving_way
+
+OWN_SECONDS = 0.05
+"""For which long work goes on at most before it gives way again."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -24,6 +34,7 @@ class SingleThread:
 
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._short: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
 
     async def run(
         self,
@@ -32,8 +43,20 @@ class SingleThread:
         **options: Arguments.kwargs,
     ) -> Result:
         """Wait for the result of work, without keeping the event loop."""
-        task = partial(work, *arguments, **options)
+        task = partial(self._giving_way, partial(work, *arguments, **options))
         return await get_running_loop().run_in_executor(self._executor, task)
+
+    async def run_between(
+        self,
+        work: Callable[Arguments, Result],
+        *arguments: Arguments.args,
+        **options: Arguments.kwargs,
+    ) -> Result:
+        """The same of short work, which is also done when other work gives way."""
+        future: Future[Result] = Future()
+        self._short.append((partial(work, *arguments, **options), future))
+        self._executor.submit(self._do_waiting)
+        return await wrap_future(future)
 
     def begin(self, work: Callable[[], object]) -> None:
         """Do work when there is time, and forget its result."""
@@ -41,4 +64,37 @@ class SingleThread:
 
     def close(self) -> None:
         """Forget what has not begun, and wait for what has."""
+        for _, future in list(self._short):
+            future.cancel()
         self._executor.shutdown(cancel_futures=True)
+
+    def _giving_way(self, task: Callable[[], Result]) -> Result:
+        """Do long work; between short work it goes on for as long as that took, if not longer.
+
+        Else an image would never be open where many move sliders without a rest.
+        """
+        goes_on_until = 0.0
+
+        def turn() -> None:
+            nonlocal goes_on_until
+            started = perf_counter()
+            if started < goes_on_until:
+                return
+            self._do_waiting()
+            ended = perf_counter()
+            goes_on_until = ended + min(ended - started, OWN_SECONDS)
+
+        with giving_way(turn):
+            return task()
+
+    def _do_waiting(self) -> None:
+        """Do what is short and waits now; what comes meanwhile waits for the next turn."""
+        with giving_way(None):
+            for _ in range(len(self._short)):
+                task, future = self._short.popleft()
+                if not future.set_running_or_notify_cancel():
+                    continue
+                try:
+                    future.set_result(task())
+                except BaseException as fault:
+                    future.set_exception(fault)

@@ -3,17 +3,17 @@
 import { warn } from "./announce.js";
 import { postJson } from "./api.js";
 import { h } from "./dom.js";
-import { store } from "./store.js";
 
 /**
  * A button that draws alternatives, and a row of them to choose from.
  * @param {{address: string, words: import("./words.js").Words, choose: (index: number|null) => void,
- *   reset: HTMLElement, signal: AbortSignal}} given `address` of the session, what is told of a
- *   choice (null: the image's own code), and a button that stands beside
+ *   reset: HTMLElement, offered: boolean, signal: AbortSignal}} given `address` of the session, what
+ *   is told of a choice (null: the image's own code), a button that stands beside, and whether the
+ *   bundle can draw others
  * @returns {{element: HTMLElement, mark: (index: number|string|null) => void}} `mark` shows which
  *   one is drawn
  */
-export function createAlternatives({ address, words, choose, reset, signal }) {
+export function createAlternatives({ address, words, choose, reset, offered, signal }) {
   let seed = 0;
   let entries = [];
   const list = h("div", {
@@ -62,7 +62,6 @@ export function createAlternatives({ address, words, choose, reset, signal }) {
     }
   };
   const more = h("button", { type: "button", on: { click: draw } }, "Other counterfactuals");
-  const offered = store.state.server.bundle.resample !== false;
   const element = h(
     "div",
     { class: "others" },

@@ -55,15 +55,17 @@ export async function getArray(address, signal) {
 /**
  * Send an image file to be explained.
  * @param {File} file
- * @param {number} [frame] which image of a file of several, from 1
+ * @param {{frame?: number, direction?: string|null}} chosen which image of a file of several, from
+ *   1, and along which direction it is explained; without them the server chooses
  * @param {AbortSignal} [signal]
  * @returns {Promise<any>} the opened session
  * @throws {ApiError}
  */
-export async function uploadFile(file, frame, signal) {
+export async function uploadFile(file, { frame, direction }, signal) {
   const body = new FormData();
   body.append("file", file, file.name);
   if (frame !== undefined) body.append("frame", String(frame));
+  if (direction) body.append("direction", direction);
   return (await answer("/api/live", { method: "POST", body, signal })).json();
 }
 

@@ -6,7 +6,7 @@ import { h } from "./dom.js";
 import { createImageView } from "./image.js";
 import { createHelp, listenToKeys, onCommand } from "./keys.js";
 import { addressOf, createList } from "./list.js";
-import { acceptDrops, createChooser } from "./opening.js";
+import { acceptDrops, createChooser, createDirections } from "./opening.js";
 import { createPlace } from "./place.js";
 import { chosenRows } from "./rows.js";
 import { store } from "./store.js";
@@ -133,6 +133,7 @@ function welcome() {
       {},
       `Drop a PNG, JPEG, TIFF, DICOM or NIfTI file anywhere, or choose one. The bundle ${bundle.name} redraws it, finds what would have to change for the model's answer, and lets you make that change yourself.`,
     ),
+    createDirections(),
     createChooser("Choose a file …", "primary"),
     (bundle.notes ?? []).length > 0 &&
       h("ul", { class: "notes" }, ...bundle.notes.map((note) => h("li", {}, note))),

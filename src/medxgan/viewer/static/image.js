@@ -10,7 +10,7 @@ import { createExports } from "./exports.js";
 import { createFilm, firstFrame } from "./film.js";
 import { onCommand } from "./keys.js";
 import { createLive } from "./live.js";
-import { openSaved } from "./opening.js";
+import { createDirections, openSaved } from "./opening.js";
 import { createOthers } from "./others.js";
 import { createPanes } from "./panes.js";
 import { createReadout } from "./readout.js";
@@ -86,7 +86,7 @@ export function createImageView({ facts, session, neighbours, signal }) {
   return h(
     "div",
     { class: "reading" },
-    createStatus(facts, words, session && store.state.server.bundle.caution),
+    createStatus(facts, words, session && session.bundle.caution),
     createDisplay({ panes, exports: createExports({ facts, panes, base, signal }), signal }),
     panes.grid,
     createReadout(panes, signal),
@@ -116,6 +116,7 @@ function invitation(facts) {
     "div",
     { class: "invitation" },
     h("p", {}, `Move this image's codes yourself, with the bundle ${name}.`),
+    createDirections(),
     open,
   );
 }

@@ -7,7 +7,7 @@ import { render } from "./api.js";
 import { h } from "./dom.js";
 import { createGoals } from "./goals.js";
 import { newestWins } from "./newest.js";
-import { openFile } from "./opening.js";
+import { createDirections, openFile } from "./opening.js";
 import { wordsFor } from "./words.js";
 
 const STRENGTH = "strength";
@@ -77,11 +77,13 @@ export function createLive({ session, stage, signal }) {
     "Reset",
   );
   const goals = createGoals({ address, words, session, settings, put, signal });
-  const others = createAlternatives({ address, words, choose, reset, signal });
+  const offered = session.bundle.resample;
+  const others = createAlternatives({ address, words, choose, reset, offered, signal });
   const element = h(
     "div",
     { class: "live" },
     createFrames(session),
+    createDirections(session),
     goals.element,
     answers.element,
     h(

@@ -79,7 +79,7 @@ export async function openFile(file, frame) {
     return;
   }
   await open(file.name, async (signal) => ({
-    ...(await uploadFile(file, frame, signal)),
+    ...(await uploadFile(file, { frame, direction: store.state.direction }, signal)),
     source: file,
   }));
 }
@@ -89,8 +89,39 @@ export async function openFile(file, frame) {
  * @param {{id: string, name: string}} facts
  */
 export async function openSaved({ id, name }) {
-  const session = (signal) => postJson("/api/live", { explanation: id }, { signal });
-  await open(name, session);
+  await open(name, async (signal) => {
+    const wanted = { explanation: id, direction: store.state.direction };
+    return { ...(await postJson("/api/live", wanted, { signal })), saved: { id, name } };
+  });
+}
+
+/**
+ * A choice of the explained model, of a bundle with several directions. Beside an open image,
+ * another choice opens it again.
+ * @param {object} [session] the open image
+ * @returns {HTMLElement|null} null where there is nothing to choose
+ */
+export function createDirections(session) {
+  const { choices = [] } = store.state.server.bundle;
+  if (choices.length < 2) return null;
+  const present = session?.bundle.direction ?? store.state.direction ?? choices[0].id;
+  const choose = async () => {
+    store.set({ direction: select.value });
+    if (!session) return;
+    await (session.source
+      ? openFile(session.source, session.file.frame)
+      : openSaved(session.saved));
+    if (store.state.session !== session) return;
+    store.set({ direction: present });
+    select.value = present;
+  };
+  const select = h(
+    "select",
+    { on: { change: choose } },
+    ...choices.map(({ id, label }) => h("option", { value: id }, label)),
+  );
+  select.value = present;
+  return h("label", { class: "field directions" }, "Explained", select);
 }
 
 /** One image is opened at a time: another one, Cancel and Escape give up what is under way. */

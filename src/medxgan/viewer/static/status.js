@@ -3,6 +3,8 @@
 import { h } from "./dom.js";
 import { capitalized, problemText } from "./words.js";
 
+const METHODS = { lig: "LIG", "grad-cam": "Grad-CAM", ig: "IG" };
+
 /**
  * The head of an image's view.
  * @param {object} facts as the server tells them
@@ -54,7 +56,7 @@ function summary(facts, words) {
 
 function notes(facts, caution) {
   const skipped = Object.entries(facts.skipped ?? {}).map(
-    ([method, reason]) => `${method} was not computed: ${reason}`,
+    ([method, reason]) => `${METHODS[method] ?? method} was not computed: ${reason}`,
   );
   const all = [...(facts.notes ?? []), ...skipped];
   if (all.length === 0 && !caution) return null;

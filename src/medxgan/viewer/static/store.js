@@ -56,6 +56,7 @@ export const store = createStore({
   rows: [],
   list: { text: "", class: "", side: "", status: "", verdict: "", sort: "", falling: false },
   session: null,
+  direction: null,
   view: WHOLE_IMAGE,
   window: FULL_WINDOW,
   inverted: false,

@@ -68,7 +68,8 @@ def test_training_against_a_classifier_keeps_the_window(
     levels = ((data.images(slice(0, 64))[:, 0] + 1) * 510).round().numpy().astype(np.uint16)
     for number, (pixels, label) in enumerate(zip(levels, data.labels, strict=False)):
         place = tmp_path / "scans" / str(label) / f"{number}.dcm"
-        dicom(place, pixels, PatientID=str(number), SeriesInstanceUID=f"1.2.3.{number}")
+        own = {"StudyInstanceUID": f"1.2.{number}", "SeriesInstanceUID": f"1.2.{number}.1"}
+        dicom(place, pixels, PatientID=str(number), **own)
     outcome = medxgan(
         *("train", tmp_path / "scans", "--classifier", classifier_file, "--out", tmp_path / "run"),
         *("--window", "510.5,1021", "--preset", "tiny", "--set", "run.images=16"),

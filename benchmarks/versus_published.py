@@ -42,7 +42,7 @@ from medxgan.explain.settings import DEFAULT_METHODS
 from medxgan.explainer import Explainer
 from medxgan.fitting import epoch_text, fit_on_dataset
 from medxgan.inversion import PUBLISHED_STEPS
-from medxgan.launching import launch_fabric
+from medxgan.launching import launched_fabric
 from medxgan.progress import progress, training_monitor
 from medxgan.training.loop import LOG_NAME
 from medxgan.training.source import predictions
@@ -200,8 +200,11 @@ def train(method: str, images: int, folder: Path, setting: Setting) -> Manifest:
         data_name=Path(setting.arguments.data).name,
         resume=(folder / CHECKPOINT_NAME).is_file(),
     )
-    fabric = launch_fabric(setting.arguments.device, 1)
-    with progress(f"Training {folder.name}, {folder.parent.name}", images, "images") as report:
+    title = f"Training {folder.name}, {folder.parent.name}"
+    with (
+        launched_fabric(setting.arguments.device, 1) as fabric,
+        progress(title, images, "images") as report,
+    ):
         trained = train_medxgan(plan, fabric, training_monitor(report))
     if not trained.finished:
         print("Stopped; the same command goes on.", file=sys.stderr)

@@ -9,8 +9,8 @@ have been put into the page. Then so many moves again while the memory of the se
 so many clients that each open the image and move a slider at once. Last, one reader moves a slider
 without a rest while another opens images (``--openings``): the longest answer says for how long one
 holds up the other. One JSON object goes to standard output; the exit code is 1 where 95% of the
-moves are not within 100 ms. Needs Playwright and a Chromium, unless ``--moves 0`` leaves the browser
-out.
+moves are not within 100 ms. Needs Playwright and a Chromium, unless ``--moves 0`` leaves out the
+browser.
 """
 
 import argparse

@@ -379,15 +379,16 @@ def test_masks_of_frames_at_one_place_go_by_number(tmp_path):
 def test_a_table_with_frames(tmp_path):
     """Each frame may have its own label; a group that is given goes before the patient."""
     pixels = np.stack([level(number) for number in range(4)])
-    dicom(tmp_path / "run.dcm", pixels, **WINDOW)
-    dicom(tmp_path / "one.dcm", **WINDOW)
+    for number, (name, shown) in enumerate({"run": pixels, "one": RAMP, "all": pixels}.items()):
+        own = {"PatientID": f"P{number}", "StudyInstanceUID": f"1.{number}"}
+        dicom(tmp_path / f"{name}.dcm", shown, **own, **WINDOW)
     (tmp_path / "set.csv").write_text(
-        "path,label,frame,group\nrun.dcm,0,2,\nrun.dcm,1,4,\none.dcm,1,,ann\nrun.dcm,0,,bob\n"
+        "path,label,frame,group\nrun.dcm,0,2,\nrun.dcm,1,4,\none.dcm,1,,ann\nall.dcm,0,,bob\n"
     )
     data = open_dataset(tmp_path / "set.csv")
     assert data.names.tolist() == [
         *("run-frame-02", "run-frame-04", "one.dcm"),
-        *(f"run-frame-0{number}" for number in range(1, 5)),
+        *(f"all-frame-0{number}" for number in range(1, 5)),
     ]
     assert data.labels.tolist() == [0, 1, 1, 0, 0, 0, 0]
     assert data.groups.tolist() == [*["patient-001"] * 2, "ann", *["bob"] * 4]
@@ -439,3 +440,18 @@ def test_single_images_stay_where_a_slice_is_wanted(tmp_path):
     assert names == ["0", "run-frame-03"]
     with pytest.raises(DataError, match="it has 3 frames, counted from 1, got number 4"):
         read_inputs([run], size=8, channels=1, presentation=Presentation(slice=4))
+
+
+@pytest.mark.parametrize("written", ["mine", "theirs"])
+def test_a_column_group_is_filled_for_all_of_a_patient_or_for_none(tmp_path, written):
+    for row in range(4):
+        own = {"PatientID": f"P{row // 2}", "StudyInstanceUID": f"1.{row}"}
+        dicom(tmp_path / f"{row}.dcm", level(row), **own, **WINDOW)
+    groups = [written, written, "", ""]
+    lines = [f"{row}.dcm,{row % 2},{group}" for row, group in enumerate(groups)]
+    table = tmp_path / "table.csv"
+    table.write_text("path,label,group\n" + "\n".join(lines))
+    assert open_dataset(table).groups.tolist() == [written, written, "patient-002", "patient-002"]
+    table.write_text(table.read_text().replace(f"1.dcm,1,{written}", "1.dcm,1,"))
+    with pytest.raises(DataError, match=r"is empty for '1\.dcm', and filled for other rows of the"):
+        open_dataset(table)

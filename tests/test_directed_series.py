@@ -50,6 +50,14 @@ def mean_of_patch(frames: torch.Tensor) -> torch.Tensor:
     return frames[..., 0, 8:16, 12:20].mean(dim=(-2, -1))
 
 
+def test_series_are_called_as_explanations_of_the_same_images_are(explainer):
+    """Or a report would not show them together."""
+    images = drawn_images(10)
+    names = [one.name for one in explainer.toward(images, 0.9, frames=2, refine=0)]
+    explained = explainer.explain(images, methods=["difference"], frames=2, refine=0)
+    assert names == [one.name for one in explained] and names[0] == "image-01"
+
+
 @pytest.mark.parametrize("answer", [0.9, 0.2])
 def test_frames_have_the_answers_that_were_asked_for(explainer, images, answer):
     for one in explainer.toward(images, answer, frames=5):

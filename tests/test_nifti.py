@@ -11,7 +11,14 @@ import torch
 from PIL import Image
 
 from clinical import dicom, nifti
-from medxgan.data import Presentation, Window, open_dataset, read_image, read_inputs
+from medxgan.data import (
+    KeptPresentation,
+    Presentation,
+    Window,
+    open_dataset,
+    read_image,
+    read_inputs,
+)
 from medxgan.data.nifti import decode_volume, slice_of
 from medxgan.data.nifti_header import read_header
 from medxgan.data.presentation import AXES
@@ -227,6 +234,8 @@ def test_a_volume_of_one_slice_is_cut_where_it_is_thin(tmp_path):
     assert (sample.name, tuple(sample.image.shape)) == ("v", (1, 14, 14))
     with pytest.raises(DataError, match=r"its axial slices are 1 x 10 pixels; choose --axis coron"):
         read_image(path, axis="axial")
+    trained = Presentation(kept=KeptPresentation(axis="axial"))
+    assert len(read_inputs([path], size=16, channels=1, presentation=trained)) == 1
     flat = nifti(tmp_path / "flat.nii", VOXELS[:, :, 0])
     np.testing.assert_allclose(shown(flat, None)[0], VOXELS[::-1, ::-1, 0].T, atol=1e-3)
     with pytest.raises(DataError, match="it shows nothing"):

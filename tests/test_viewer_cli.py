@@ -194,6 +194,8 @@ def test_a_browser_is_opened_only_where_there_is_a_screen(monkeypatch, platform,
     monkeypatch.setattr(serving, "Thread", FakeThread)
     open_browser("http://127.0.0.1:1/")
     assert asked == (["http://127.0.0.1:1/"] if opened else [])
+    open_browser("http://127.0.0.1:1/?token=abc")
+    assert len(asked) == opened, "never with a token, which others would see in its command line"
 
 
 class FakeThread:
@@ -279,7 +281,12 @@ def test_connections_that_ask_for_nothing_are_ended(tmp_path, monkeypatch):
         assert client.get("/api/state").status_code == 200
         place = bound.getsockname()
         silent = [kept.enter_context(socket.create_connection(place, 10)) for _ in range(4)]
-        silent[0].sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        host = b"Host: 127.0.0.1:%d\r\n" % place[1]
+        silent[0].sendall(b"GET / HTTP/1.1\r\n" + host)
+        silent[1].sendall(b"GET /api/state HTTP/1.1\r\n" + host + b"\r\nGET / HTTP/1.1\r\n")
+        assert silent[1].recv(15) == b"HTTP/1.1 200 OK"
+        while b"}" not in silent[1].recv(10_000):  # the end of its one answer
+            pass
         assert client.get("/api/state").status_code == 200
         with socket.create_connection(place, 10) as further:
             assert ended(further), "at once"

@@ -107,8 +107,9 @@ def test_a_goal_that_is_none_is_refused(goal):
 def test_a_value_is_wanted_in_its_units():
     wish = parse_wish({"goal": 3}, GRADE)
     assert (wish.side, wish.score, wish.answer) == (None, 0.75, 3.0)
+    assert parse_wish({"goal": 4}, GRADE).score == 1.0, "as medxgan explain --to takes it"
     with pytest.raises(RequestError, match="or a grade between 0 and 4"):
-        parse_wish({"goal": 4}, GRADE)
+        parse_wish({"goal": 4.1}, GRADE)
 
 
 @pytest.mark.parametrize("wanted", [0.01, 0.3, 0.5, 0.77, 0.99])

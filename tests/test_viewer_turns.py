@@ -12,7 +12,9 @@ from medxgan.directed_explainer import DirectedExplainer
 from medxgan.explainer import Explainer
 from medxgan.loader import load
 from medxgan.turns import give_way, giving_way
+from medxgan.viewer.answering import while_wanted
 from medxgan.viewer.controls import Setting
+from medxgan.viewer.faults import AbandonedError
 from medxgan.viewer.live import METHODS, LiveDesk
 from medxgan.viewer.reading import ReadFile
 from medxgan.viewer.restoring import restore
@@ -96,6 +98,62 @@ def test_short_work_is_done_while_long_work_gives_way():
     assert asyncio.run(asyncio.wait_for(both(), 60)) == ["a", "b", "long"]
     assert order == ["a", "b", "long"]
     thread.close()
+
+
+def test_work_that_nobody_waits_for_is_given_up():
+    """At once where it has not begun, else when it next gives way; what comes after goes on."""
+    thread = SingleThread("model")
+    begun, ended, never = Event(), Event(), Event()
+
+    def long() -> None:
+        begun.set()
+        try:
+            while True:  # for ever, unless it is given up
+                give_way()
+        finally:
+            ended.set()
+
+    async def both() -> int:
+        running = asyncio.create_task(thread.run(long))
+        await asyncio.to_thread(begun.wait)
+        waiting = asyncio.create_task(thread.run(never.set))
+        await asyncio.sleep(0)
+        for task in (waiting, running):
+            task.cancel()
+        return await thread.run(int, "7")
+
+    assert asyncio.run(asyncio.wait_for(both(), 60)) == 7
+    assert ended.is_set() and not never.is_set()
+    thread.close()
+
+
+def test_work_is_cancelled_where_the_browser_has_gone():
+    cancelled = Event()
+
+    class Gone:
+        async def is_disconnected(self) -> bool:
+            return True
+
+    class There:
+        async def is_disconnected(self) -> bool:
+            return False
+
+    async def work(seconds: float) -> str:
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return "done"
+
+    async def both() -> str:
+        with pytest.raises(AbandonedError):
+            await while_wanted(Gone(), work(60))
+        await asyncio.sleep(0)
+        assert cancelled.is_set()
+        return await while_wanted(There(), work(0.5))
+
+    assert asyncio.run(both()) == "done"
 
 
 def test_a_fault_of_short_work_is_its_own():

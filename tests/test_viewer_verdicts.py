@@ -259,17 +259,24 @@ def test_a_file_in_use_says_so(tmp_path, monkeypatch):
     assert store.problem() is None
 
 
-def test_a_file_of_an_earlier_version_with_a_log_is_taken_on(tmp_path):
+@pytest.mark.parametrize("left", [True, False], ids=["log left", "log ended"])
+def test_a_database_with_a_log_is_never_opened(tmp_path, left):
+    """Opening it would change it, and put files beside it; this program keeps none."""
     path = tmp_path / "verdicts.sqlite"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(verdict_file.TABLE)
         connection.execute("PRAGMA user_version = 1")
+        if left:
+            log = (tmp_path / "verdicts.sqlite-wal").read_bytes()
+    if left:
+        (tmp_path / "verdicts.sqlite-wal").write_bytes(log)
+    before = {found.name: found.read_bytes() for found in tmp_path.iterdir()}
     store = VerdictStore(path)
-    assert store.all() == []
-    store.save(verdict_of())
-    assert [each.reader for each in store.all()] == ["Ann"]
-    assert [found.name for found in tmp_path.iterdir()] == ["verdicts.sqlite"]
+    assert "is no file of verdicts, but another program's database" in str(store.problem())
+    with pytest.raises(OutputError, match="name another file with --verdicts"):
+        store.save(verdict_of())
+    assert {found.name: found.read_bytes() for found in tmp_path.iterdir()} == before
 
 
 def shipped_journal(database: Path, victim: Path) -> bytes:

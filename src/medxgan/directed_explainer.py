@@ -10,8 +10,8 @@ from medxgan.bundle import Bundle, Manifest, Thresholds
 from medxgan.config import NetworkSettings
 from medxgan.direction_figures import evidence_of, other_side
 from medxgan.direction_file import FittedDirection
-from medxgan.errors import ConfigError, DataError
-from medxgan.explain.batch import checked_images
+from medxgan.errors import ConfigError
+from medxgan.explain.batch import make_batch
 from medxgan.explain.drawing import drawn
 from medxgan.explain.scores import evaluate
 from medxgan.explain.series import Series, answers_of, draw_levels, evidence_for
@@ -177,14 +177,9 @@ class DirectedExplainer(Explainer):
         """
         chosen = make_settings(DEFAULT_METHODS, settings | {"frames": frames})
         end = evidence_for(answer, self.spec)
-        images = checked_images(images, self.spec)
-        names = list(names or [f"image-{number}" for number in range(1, len(images) + 1)])
-        if len(names) != len(images):
-            raise DataError(f"{len(images)} images need {len(images)} names, got {len(names)}")
         found: list[Series] = []
-        for start in range(0, len(images), IMAGES_AT_ONCE):
-            part = slice(start, start + IMAGES_AT_ONCE)
-            found += self._series(images[part].to(self.device), end, chosen, names[part])
+        for part in make_batch(images, self.spec, names=names).split(IMAGES_AT_ONCE):
+            found += self._series(part.images.to(self.device), end, chosen, part.names)
         return found
 
     def _series(

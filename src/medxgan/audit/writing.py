@@ -1,7 +1,9 @@
 """Write an audit: ``audit.json``, figures and arrays, and a page for the browser."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -37,7 +39,13 @@ JSON_FILE, PAGE_FILE, MAPS_FILE = "audit.json", "audit.html", "audit.npz"
 
 
 def write_audit(
-    audit: Audit, cohort: Cohort, explainer: Explainer, folder: Path, *, data_name: str
+    audit: Audit,
+    cohort: Cohort,
+    explainer: Explainer,
+    folder: Path,
+    *,
+    data_name: str,
+    shown: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """Write ``audit.html``, ``audit.json``, ``audit.npz`` and a PNG for each method.
 
@@ -47,6 +55,7 @@ def write_audit(
         explainer: says how the examples are judged when a place is changed.
         folder: made where missing; files of the same name are replaced.
         data_name: of the data set, for the page.
+        shown: how files that leave a choice were shown, such as their window; for the page.
 
     Returns:
         The path of the page.
@@ -55,7 +64,7 @@ def write_audit(
         OutputError: the folder cannot be written; no file is left half-written.
     """
     text = json.dumps(document(audit, cohort), indent=2, ensure_ascii=False, allow_nan=False)
-    page = render_audit(_page(audit, cohort, explainer, data_name))
+    page = render_audit(_page(audit, cohort, explainer, {"data": data_name, **shown}))
     with staged_folder(folder) as stage:
         (stage / JSON_FILE).write_text(text + "\n", encoding="utf-8")
         (stage / PAGE_FILE).write_text(page, encoding="utf-8")
@@ -84,7 +93,7 @@ def _figure(audit: Audit, found: MethodAudit) -> bytes:
     return places_figure(audit.mean_image, found.mean, found.share, places, title)
 
 
-def _page(audit: Audit, cohort: Cohort, explainer: Explainer, data_name: str) -> AuditPage:
+def _page(audit: Audit, cohort: Cohort, explainer: Explainer, data: Mapping[str, str]) -> AuditPage:
     height, width = audit.mean_image.shape[-2:]
     explained = f"of {audit.positives} positives"
     trust, suspicious = audit.trust, len(audit.judge.suspicious)
@@ -109,7 +118,7 @@ def _page(audit: Audit, cohort: Cohort, explainer: Explainer, data_name: str) ->
         skipped=audit.skipped,
         terms=terms(audit),
         facts={
-            "data": data_name,
+            **data,
             "bundle": explainer.bundle.name,
             "explained class": audit.target,
             "classifier": explainer.bundle.classifier.fingerprint[:12],

@@ -72,6 +72,7 @@ def audit(
     from medxgan.console import print_table, say_notes
     from medxgan.data import parse_presentation
     from medxgan.data.choosing import choose_images
+    from medxgan.data.origin import kinds_of
     from medxgan.explain import METHODS
     from medxgan.explaining import parse_settings
     from medxgan.loader import load
@@ -85,6 +86,7 @@ def audit(
     check_writable_folder(out, [data])
     model = load_classifier(classifier, weights=weights, spec=spec) if classifier else None
     explainer = load(bundle, classifier=model, direction=direction, device=device)
+    presentation = explainer.presentation(presentation)
     if refine is not None:
         explainer.inversion_steps = refine
     with busy(f"Reading {data}", quiet=quiet):
@@ -94,7 +96,14 @@ def audit(
     with stages(STAGES, quiet=quiet) as tell:
         found, cohort = look_for_shortcuts(explainer, images, settings, tell)
     with busy("Writing the report", quiet=quiet):
-        page = write_audit(found, cohort, explainer, out, data_name=data.resolve().name)
+        page = write_audit(
+            found,
+            cohort,
+            explainer,
+            out,
+            data_name=data.resolve().name,
+            shown=presentation.facts(kinds_of(images.origins)),
+        )
     if quiet:
         return
     if found.warning:

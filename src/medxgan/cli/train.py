@@ -127,7 +127,7 @@ def train(
     if begun is not None:
         settings = settings.model_copy(update={"network": begun.manifest.network})
     choose_device(device)
-    check_writable_folder(out, [data])
+    check_writable_folder(out, () if resume else [data])
     model = _model(classifier, weights, spec, threshold) if classifier is not None else None
     judge = load_classifier(oracle) if oracle is not None else None
     channels = model.spec.channels if model else None

@@ -120,25 +120,32 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
 
 
 def _groups(folder: Path, rows: Sequence[Row]) -> Grouped:
-    """The group of each row: as it is written, else by the file."""
+    """The group of each row: as it is written, else by the file.
+
+    Raises:
+        DataError: a group is written for some rows of a patient, volume or study only.
+    """
     files = [folder / row["path"] for row in rows]
     written = [row.get("group", "") for row in rows]
-    left = [index for index, group in enumerate(written) if not group]
-    arranged = arrange_dicom([files[index] for index in left], only_identifiers=True)
+    if all(written):
+        return Grouped(written)
+    arranged = arrange_dicom(files, only_identifiers=True)
     found = group_files(
         [
-            Whose(
-                rows[index]["path"],
-                files[index].resolve(),
-                *arranged.identifiers.get(files[index], ()),
-            )
-            for index in left
+            Whose(row["path"], file.resolve(), *arranged.identifiers.get(file, ()))
+            for row, file in zip(rows, files, strict=True)
         ],
         taken={group for group in written if group},
     )
-    for index, name in zip(left, found.names, strict=True):
-        written[index] = name
-    return Grouped(written, arranged.notes + found.notes)
+    named = {name for name, group in zip(found.names, written, strict=True) if group}
+    for row, name, group in zip(rows, found.names, written, strict=True):
+        if not group and name in named:
+            raise DataError(
+                f"the column 'group' is empty for '{row['path']}', and filled for other rows of "
+                "the same patient, study or volume, which no split may part; fill it for all"
+            )
+    groups = [group or name for name, group in zip(found.names, written, strict=True)]
+    return Grouped(groups, arranged.notes + found.notes)
 
 
 def _frame(table: Path, row: Row) -> int | None:

@@ -59,7 +59,7 @@ class Volume(NamedTuple):
             DataError: the slices would be lines.
         """
         thin = [axis for axis, count in zip(AXES, self.shape, strict=True) if count == 1]
-        axis = presentation.shown_axis or (thin[0] if thin else "axial")
+        axis = presentation.axis or (thin[0] if thin else presentation.kept.axis or "axial")
         height, width = slice_shape(self.shape, axis)
         if min(height, width) < 2:
             others = [other for other in AXES if min(slice_shape(self.shape, other)) > 1]

@@ -1,9 +1,10 @@
 """Requests in, responses out: JSON bodies checked, numbers as bytes, faults as one sentence."""
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -12,12 +13,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from medxgan.viewer.arrays import Floats
-from medxgan.viewer.faults import OWN_FAULT, RequestError, WrongTypeError, status_and_sentence
+from medxgan.viewer.faults import (
+    OWN_FAULT,
+    AbandonedError,
+    RequestError,
+    WrongTypeError,
+    status_and_sentence,
+)
 
 SENT_AT_ONCE = 2**16
+SECONDS_BETWEEN_LOOKS = 0.2
+"""At whether a browser still waits."""
 JSON_TYPE, MULTIPART_TYPE = "application/json", "multipart/form-data"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Result = TypeVar("Result")
 
 
 async def answer_fault(request: Request, fault: Exception) -> Response:
@@ -53,6 +63,26 @@ async def json_body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise RequestError("the request should hold a JSON object")
     return body
+
+
+async def while_wanted(request: Request, work: Awaitable[Result]) -> Result:
+    """The result of work, which is cancelled when the browser waits no more.
+
+    Args:
+        request: whose body has been read.
+        work: as ``SingleThread.run`` gives it.
+
+    Raises:
+        AbandonedError: the browser has gone.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait([task], timeout=SECONDS_BETWEEN_LOOKS))[0]:
+            if await request.is_disconnected():
+                raise AbandonedError("nobody waits for this any more")
+    finally:
+        task.cancel()  # of no effect on what is done
+    return task.result()
 
 
 def check_type(request: Request, *wanted: str) -> str:

@@ -12,9 +12,6 @@ def bundle_facts(desk: LiveDesk) -> dict[str, Any]:
     explainer = desk.explainer
     bundle, spec = explainer.bundle, explainer.spec
     scale = spec.value_scale
-    directions: list[str] = []
-    if isinstance(explainer, DirectedExplainer):
-        directions = [explainer.fitted.manifest.name, *desk.directions]
     return explained_facts(desk) | {
         "name": desk.name,
         "method": bundle.method,
@@ -26,7 +23,6 @@ def bundle_facts(desk: LiveDesk) -> dict[str, Any]:
         "channels": spec.channels,
         "value_range": None if scale is None else [scale.low, scale.high],
         "positive_from": None if scale is None else scale.threshold,
-        "directions": directions,
         "choices": [
             {"id": name, "label": choice_label(each)} for name, each in desk.choices.items()
         ],

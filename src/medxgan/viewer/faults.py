@@ -20,6 +20,10 @@ class TooLargeError(MedxganError):
     """It is larger than the viewer takes."""
 
 
+class AbandonedError(MedxganError):
+    """Whoever asked for it is gone."""
+
+
 class WrongTypeError(MedxganError):
     """The request's content is not of the type that is taken here."""
 

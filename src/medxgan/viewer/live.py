@@ -24,7 +24,7 @@ from medxgan.turns import give_way
 from medxgan.types import Explanation
 from medxgan.viewer.arrays import total_bytes
 from medxgan.viewer.controls import GOAL, Control, Setting
-from medxgan.viewer.faults import RequestError, TooLargeError
+from medxgan.viewer.faults import RequestError
 from medxgan.viewer.goals import Wish, move_to, strength_for, unreached_text
 from medxgan.viewer.image_folder import ImageFolder
 from medxgan.viewer.motion import Motion, controls_of, motion_of
@@ -296,15 +296,15 @@ class LiveDesk:
         assert isinstance(explained, Explanation)
         give_way()
         folder = self._folder.subfolder()
-        save_explanation(explained, folder / IMAGE_FOLDER)
-        shown = read_explanation(folder / IMAGE_FOLDER, folder)
-        latent = explained.latent
-        codes = (latent.z1.to(explainer.device), latent.z2.to(explainer.device))
-        session = Session(shown, codes, self, verdict_id or shown.id, file, notes)
         try:
+            save_explanation(explained, folder / IMAGE_FOLDER)
+            shown = read_explanation(folder / IMAGE_FOLDER, folder)
+            latent = explained.latent
+            codes = (latent.z1.to(explainer.device), latent.z2.to(explainer.device))
+            session = Session(shown, codes, self, verdict_id or shown.id, file, notes)
             return self.sessions.add(session, total_bytes(shown.shapes()))
-        except TooLargeError:
-            _remove_files(session)
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
             raise
 
     def _surest(self, images: Tensor) -> int:

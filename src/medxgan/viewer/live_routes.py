@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from medxgan.viewer.answering import json_body, numbers, picture
+from medxgan.viewer.answering import json_body, numbers, picture, while_wanted
 from medxgan.viewer.controls import parse_setting
 from medxgan.viewer.faults import RequestError, UnknownError
 from medxgan.viewer.goals import parse_wish
@@ -86,7 +86,8 @@ def live_routes(
         body = await json_body(request)
         wish = parse_wish(body, session.desk.explainer.spec)
         present = parse_setting(body, session.desk.controls)
-        found = await model.run(session.desk.seek, session, wish, present)
+        seeking = model.run(session.desk.seek, session, wish, present)
+        found = await while_wanted(request, seeking)
         return JSONResponse(
             {
                 "controls": found.setting.controls(),

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from medxgan.viewer.answering import JSON_TYPE, MULTIPART_TYPE, check_type, json_body
+from medxgan.viewer.answering import JSON_TYPE, MULTIPART_TYPE, check_type, json_body, while_wanted
 from medxgan.viewer.bundle_facts import explained_facts
 from medxgan.viewer.faults import RequestError, UnknownError
 from medxgan.viewer.live import LiveDesk
@@ -63,14 +63,14 @@ def opening_route(
                 raise RequestError("'frame' is the number of an image in the file, from 1")
             read = await files.run(desk.reader.read_upload, upload.file, upload.filename)
         number = None if frame is None else int(frame)
-        return await model.run(chosen.open_file, read, number)
+        return await while_wanted(request, model.run(chosen.open_file, read, number))
 
     async def open_explanation(request: Request) -> str:
         body = await json_body(request)
         id, chosen = body.get("explanation"), chosen_desk(body.get("direction"))
         if folder is None or not isinstance(id, str):
             raise UnknownError("there is no such explanation to open")
-        return await model.run(chosen.open_saved, folder.find(id))
+        return await while_wanted(request, model.run(chosen.open_saved, folder.find(id)))
 
     async def open_image(request: Request) -> Response:
         kind = check_type(request, MULTIPART_TYPE, JSON_TYPE)

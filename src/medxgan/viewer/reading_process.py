@@ -20,6 +20,8 @@ from torch import Tensor
 
 from medxgan.console import sentence_of
 from medxgan.data import KeptPresentation, parse_presentation, read_inputs
+from medxgan.data.dicom_files import open_dicom
+from medxgan.data.faults import printable
 from medxgan.data.formats import check_suffix, kind_of
 from medxgan.data.pictures import decoding
 from medxgan.errors import DataError
@@ -40,9 +42,8 @@ def work(requests: Connection, folder: str) -> None:
             be killed, even while a file is read.
     """
     limit_memory()
-    for (
-        number
-    ) in TERMINAL_SIGNALS:  # blocked since the start, but multiprocessing lets some through
+    # They are blocked since the start, but multiprocessing lets some through.
+    for number in TERMINAL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     # A thread, for a process that is busy with a file does not notice.
     Thread(target=_outlive, args=(folder,), daemon=True).start()
@@ -114,10 +115,10 @@ def identifiers(path: Path) -> list[str]:
     """Whose image a DICOM file is, as notes; nothing of other files."""
     if kind_of(path) != "dicom":
         return []
-    from pydicom import dcmread
-
     with decoding():
-        header = dcmread(path, stop_before_pixels=True)
+        header = open_dicom(path, header_only=True)
         return [
-            f"{keyword}: {header[keyword].value}" for keyword in IDENTIFIERS if header.get(keyword)
+            f"{keyword}: {printable(str(header[keyword].value))}"
+            for keyword in IDENTIFIERS
+            if header.get(keyword)
         ]

@@ -156,11 +156,14 @@ def serve(
 
 
 def open_browser(address: str) -> None:
-    """Show the viewer, where there is a screen to show it on; never waits for it."""
+    """Show the viewer, where there is a screen to show it on; never waits for it.
+
+    Not where the address has a token: other users see what a program is told to open.
+    """
     headless = sys.platform.startswith("linux") and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
-    if not headless:
+    if not headless and "?token=" not in address:
         Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 

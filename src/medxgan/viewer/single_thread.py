@@ -8,15 +8,17 @@ Opening an image takes seconds. It gives way between its pieces, and what is sho
 its midst, in the same thread.
 """
 
-from asyncio import get_running_loop, wrap_future
+from asyncio import CancelledError, get_running_loop, wrap_future
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
 from medxgan.turns import giving_way
+from medxgan.viewer.faults import AbandonedError
 
 OWN_SECONDS = 0.05
 """For which long work goes on at most before it gives way again."""
@@ -42,9 +44,17 @@ class SingleThread:
         *arguments: Arguments.args,
         **options: Arguments.kwargs,
     ) -> Result:
-        """Wait for the result of work, without keeping the event loop."""
-        task = partial(self._giving_way, partial(work, *arguments, **options))
-        return await get_running_loop().run_in_executor(self._executor, task)
+        """Wait for the result of work, without keeping the event loop.
+
+        Work whose awaiting task is cancelled is given up when it next gives way.
+        """
+        given_up = Event()
+        task = partial(self._giving_way, partial(work, *arguments, **options), given_up)
+        try:
+            return await get_running_loop().run_in_executor(self._executor, task)
+        except CancelledError:
+            given_up.set()
+            raise
 
     async def run_between(
         self,
@@ -68,15 +78,20 @@ class SingleThread:
             future.cancel()
         self._executor.shutdown(cancel_futures=True)
 
-    def _giving_way(self, task: Callable[[], Result]) -> Result:
+    def _giving_way(self, task: Callable[[], Result], given_up: Event) -> Result:
         """Do long work; between short work it goes on for as long as that took, if not longer.
 
         Else an image would never be open where many move sliders without a rest.
+
+        Raises:
+            AbandonedError: it was given up.
         """
         goes_on_until = 0.0
 
         def turn() -> None:
             nonlocal goes_on_until
+            if given_up.is_set():
+                raise AbandonedError
             started = perf_counter()
             if started < goes_on_until:
                 return
@@ -85,6 +100,7 @@ class SingleThread:
             goes_on_until = ended + min(ended - started, OWN_SECONDS)
 
         with giving_way(turn):
+            turn()
             return task()
 
     def _do_waiting(self) -> None:

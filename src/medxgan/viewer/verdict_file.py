@@ -24,6 +24,8 @@ LONGEST_VALUE = 2**20
 BESIDE = ("-journal", "-wal", "-shm")
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 """Ends a journal that names another one, which SQLite deletes once it has rolled this one back."""
+FORMATS_AT, LOGGED = 18, 2
+"""Where a database says how it is written and read, and what it says with a write-ahead log."""
 
 TABLE = """CREATE TABLE verdicts (
     explanation TEXT NOT NULL,
@@ -124,19 +126,26 @@ def _check_files(path: Path) -> None:
                 f"{file.name} should be a plain file and is none; remove it, or name another file "
                 "with --verdicts"
             )
+    # Opening a log's database changes it, and this program never keeps a log.
+    if LOGGED in _bytes(path, FORMATS_AT, 2) or os.path.lexists(f"{path}-wal"):
+        raise OutputError(
+            f"{path.name} is no file of verdicts, but another program's database; name another "
+            "file with --verdicts"
+        )
     journal = path.with_name(f"{path.name}-journal")
-    if _ending(journal) == JOURNAL_MAGIC:
+    if _bytes(journal, -len(JOURNAL_MAGIC), len(JOURNAL_MAGIC)) == JOURNAL_MAGIC:
         raise OutputError(
             f"{journal.name} was not left by this program, and would have another file deleted; "
             "remove it, or name another file of verdicts with --verdicts"
         )
 
 
-def _ending(path: Path) -> bytes:
+def _bytes(path: Path, place: int, count: int) -> bytes:
+    """Bytes of a file from a place on, counted from its end where negative; none of no file."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - len(JOURNAL_MAGIC)))
-            return file.read(len(JOURNAL_MAGIC))
+            file.seek(max(0, place + path.stat().st_size if place < 0 else place))
+            return file.read(count)
     except FileNotFoundError:
         return b""
 

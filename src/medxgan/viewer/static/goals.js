@@ -70,7 +70,8 @@ function createWanted(words, { output, value_range: range }, go) {
   });
   const submit = (event) => {
     event.preventDefault();
-    go(Number(wanted.value));
+    if (wanted.value === "") wanted.focus(); // not a number: neither empty nor half-written is 0
+    else go(Number(wanted.value));
   };
   const button = h(
     "button",

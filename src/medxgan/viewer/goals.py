@@ -64,9 +64,13 @@ def parse_wish(body: Mapping[str, Any], spec: ClassifierSpec) -> Wish:
         return Wish(side=goal == "positive")
     scale = spec.value_scale
     low, high = (0.0, 1.0) if scale is None else (scale.low, scale.high)
-    number = isinstance(goal, int | float) and not isinstance(goal, bool)
-    # A probability has no log-odds at its ends, a value has.
-    if not number or not low <= goal <= high or (scale is None and goal in (low, high)):
+    if (
+        isinstance(goal, bool)
+        or not isinstance(goal, int | float)
+        or not low <= goal <= high
+        # A probability has no log-odds at its ends, a value has.
+        or (scale is None and goal in (low, high))
+    ):
         noun = "probability" if scale is None else spec.class_names[0]
         raise RequestError(
             f"a goal is 'negative', 'positive', or a {noun} between {low:g} and {high:g}"

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from medxgan.viewer.facts import Facts
-from medxgan.viewer.saved import Entry, UnreadableExplanation, printable
+from medxgan.viewer.saved import Entry, UnreadableExplanation, as_text
 from medxgan.viewer.verdicts import Verdict
 
 LABELS = {
@@ -48,7 +48,7 @@ def row(entry: Entry, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     common = {"id": entry.id, "verdicts": given}
     if isinstance(entry, UnreadableExplanation):
         return common | {
-            "name": printable(entry.folder.name),
+            "name": as_text(entry.folder.name),
             "class": None,
             "positive": None,
             "status": {"ok": False, "kinds": [NOT_READABLE], "sentence": entry.sentence},

@@ -6,10 +6,15 @@ from typing import Any
 from torch import Tensor
 
 from medxgan.bundle import find_bundle
-from medxgan.classifiers import TorchClassifier, load_classifier
+from medxgan.classifiers import KINDS, TorchClassifier, load_classifier
 from medxgan.data import parse_presentation
 from medxgan.directed_explainer import DirectedExplainer
-from medxgan.direction_file import FittedDirection, generator_fingerprint, load_direction
+from medxgan.direction_file import (
+    FittedDirection,
+    generator_fingerprint,
+    load_direction,
+    read_direction_manifest,
+)
 from medxgan.direction_folder import find_direction, fitted_directions
 from medxgan.errors import BundleError, ClassifierError, MedxganError, MissingPackageError
 from medxgan.explainer import Explainer
@@ -66,8 +71,14 @@ def open_desk(
 def _first(
     bundle: str, classifier: TorchClassifier | None, direction: str | None, device: str
 ) -> Explainer:
-    """The direction that was asked for; where none was, the first by name that can be loaded."""
-    names = fitted_directions(find_bundle(bundle)) if direction is None else []
+    """The direction that was asked for; where none was, the first that can be loaded.
+
+    A model with gradients goes before one without, which has fewer maps to show; then by name.
+    """
+    names: list[str] = []
+    if direction is None:
+        folder = find_bundle(bundle)
+        names = sorted(fitted_directions(folder), key=lambda name: not _has_gradients(folder, name))
     faults: list[MedxganError] = []
     for name in names:
         try:
@@ -77,6 +88,15 @@ def _first(
     if faults:
         raise faults[0]
     return load(bundle, classifier=classifier, direction=direction, device=device)
+
+
+def _has_gradients(folder: Path, name: str) -> bool:
+    """Does the model of a direction have them? No, where that cannot be read."""
+    try:
+        kind = read_direction_manifest(find_direction(folder, name)).classifier.kind
+    except MedxganError:
+        return False
+    return kind is not None and KINDS[kind].gradients
 
 
 def further_directions(

@@ -104,7 +104,7 @@ class SavedFolder:
     @property
     def name(self) -> str:
         """Of the folder, for people."""
-        return printable(self.root.name)
+        return as_text(self.root.name)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -165,7 +165,7 @@ class SavedFolder:
             return read_explanation(folder, self.root)
         except Exception as fault:  # whatever it is, the others must be seen
             reason = f"{FACTS_FILE} of '{folder.name}' cannot be read ({type(fault).__name__})"
-            sentence = printable(str(fault) if isinstance(fault, MedxganError) else reason)
+            sentence = as_text(str(fault) if isinstance(fault, MedxganError) else reason)
             return UnreadableExplanation(make_id(folder, sentence.encode()), folder, sentence)
 
 
@@ -192,10 +192,10 @@ def make_id(folder: Path, content: bytes) -> str:
     return hashlib.sha256(os.fsencode(folder.name) + b"\0" + content).hexdigest()[:ID_LENGTH]
 
 
-def printable(name: str) -> str:
+def as_text(name: str) -> str:
     """The name of a file as it can be shown, though it may be no text.
 
-    >>> printable("M" + chr(0xDCFC) + "ller")
+    >>> as_text("M" + chr(0xDCFC) + "ller")
     'M?ller'
     """
     return name.encode("utf-8", "replace").decode()
@@ -220,7 +220,7 @@ def _folders_with_facts(root: Path) -> list[Path]:
         folders = sorted(root.iterdir())
     except OSError as fault:
         raise DataError(
-            f"the folder '{printable(root.name)}' cannot be read ({fault.strerror}); check its "
+            f"the folder '{as_text(root.name)}' cannot be read ({fault.strerror}); check its "
             "place and your access rights"
         ) from None
     return [folder for folder in folders if os.path.lexists(folder / FACTS_FILE)]
@@ -237,7 +237,7 @@ def _explanation_folders(root: Path) -> tuple[list[Path], tuple[str, ...]]:
     named, problem = _named_by_table(root)
     if named is None:
         return there, (problem,) if problem else ()
-    left = [printable(folder.name) for folder in there if folder.name not in named]
+    left = [as_text(folder.name) for folder in there if folder.name not in named]
     notes = (f"not shown, as {TABLE_FILE} does not name them: {', '.join(left)}",) if left else ()
     return [root / name for name in named], notes
 

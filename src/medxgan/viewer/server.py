@@ -17,7 +17,7 @@ from medxgan.viewer.answering import answer_fault
 from medxgan.viewer.body_limits import UPLOAD_BYTES
 from medxgan.viewer.faults import UnknownError
 from medxgan.viewer.pages import index, static
-from medxgan.viewer.saved import SavedFolder, UnreadableExplanation, printable
+from medxgan.viewer.saved import SavedFolder, UnreadableExplanation, as_text
 from medxgan.viewer.saved_routes import saved_routes
 from medxgan.viewer.security import LOOPBACK, Guard
 from medxgan.viewer.single_thread import SingleThread
@@ -95,8 +95,8 @@ def _state(
         "limits": {"upload_bytes": UPLOAD_BYTES, "pixels": PIXELS},
         "notes": [] if folder is None else list(folder.notes),
         "verdicts": {
-            "file": printable(verdicts.path.name),
-            "problem": problem and printable(problem),
+            "file": as_text(verdicts.path.name),
+            "problem": problem and as_text(problem),
         },
     }
 

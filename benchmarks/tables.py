@@ -136,7 +136,6 @@ TABLES |= {
     f"{name}-{part}": Table(f"stylegan-{name}.json", draw)
     for name in ("lgg", "nih")
     for part, draw in (("fitted", fitted), ("explained", explained))
-    if (name, part) != ("nih", "explained")
 } | {
     "lgg-localized": Table("stylegan-lgg.json", localized),
     "chest-directions": Table("direction-chest-phantom.json", shipped),

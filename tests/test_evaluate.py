@@ -350,6 +350,7 @@ def test_what_the_figures_depend_on_is_kept():
         "integration steps": 2,
         "inversion steps": 0,
         "controls": True,
+        "noise": True,
         "seed": 12345,
         "device": "cpu",
         "images at once": scores.CPU_PIXELS_AT_ONCE // SIZE**2,
@@ -359,6 +360,20 @@ def test_what_the_figures_depend_on_is_kept():
     asked = {"codes": 1, "steps": 1, "methods": (), "controls": False}
     other = evaluate(explainer, make_data(), **asked).settings
     assert (other["oracle"], other["inversion steps"], other["controls"]) == (None, 1, False)
+
+
+def test_noise_can_be_left_out_and_nothing_else_changes(metrics):
+    asked = {"oracle": brightness_oracle()}
+    found = document_of(
+        make_explainer(**asked), make_data(), codes=40, steps=32, methods=MEASURED, noise=False
+    )
+    whole = dict(figures_of(metrics))
+    for place, figure in figures_of(found):
+        if place[0] == "noise_robustness":
+            why = "noise was not asked for" if place[1] in MEASURED else "it was not asked for"
+            assert (figure["value"], figure["reason"]) == (None, why)
+        elif place[0] != "seconds_per_image":
+            assert figure == pytest.approx(whole[place], abs=1e-6), place
 
 
 def test_unknown_method_is_refused():

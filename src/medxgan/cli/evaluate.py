@@ -64,6 +64,10 @@ def evaluate(
     no_controls: Annotated[
         bool, typer.Option("--no-controls", help="Leave out what should come out worse.")
     ] = False,
+    no_noise: Annotated[
+        bool,
+        typer.Option("--no-noise", help="Do not explain noisy images, too: a quarter of the time."),
+    ] = False,
     refine: Refine = None,
     window: BundleWindow = None,
     axis: BundleAxis = None,
@@ -114,6 +118,7 @@ def evaluate(
                 methods=settings.methods,
                 seed=seed,
                 controls=not no_controls,
+                noise=not no_noise,
                 folder=out,
                 progress=progress,
             )

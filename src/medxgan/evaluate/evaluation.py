@@ -89,6 +89,7 @@ def evaluate(
     steps: int = STEPS,
     seed: int = 12345,
     controls: bool = True,
+    noise: bool = True,
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -110,6 +111,8 @@ def evaluate(
         steps: of latent integrated gradients and of integrated gradients.
         seed: of all that is drawn: codes, noise, controls.
         controls: measure changes and maps that know nothing beside ours?
+        noise: measure whether maps stay under noise? Every image is explained three times more
+            for it.
         folder: finished batches are kept in its ``parts/``, so that the same call goes on where it
             was interrupted, and takes seconds once all is measured. Own maps are told apart by
             name only.
@@ -141,6 +144,7 @@ def evaluate(
         "integration steps": steps,
         "inversion steps": explainer.inversion_steps,
         "controls": controls,
+        "noise": noise,
         "seed": seed,
         "device": name_of_device(explainer.device),
         "images at once": images_at_once(explainer, data),
@@ -156,6 +160,7 @@ def evaluate(
         redrawn=redrawn,
         untrained=untrained(explainer, seed) if controls and has_encoder(explainer) else None,
         controls=controls,
+        noise=noise,
         parts=Parts(folder, identity_of(explainer, data, settings)),
         progress=progress or silent,
     )

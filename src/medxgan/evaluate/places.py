@@ -127,6 +127,8 @@ def _of_counterfactuals(task: Task) -> Reasons:
 def _of_maps(task: Task) -> Reasons:
     reasons: Reasons = {(section,): UNMASKED for section in SECTIONS}
     reasons["completeness",] = "no film changes the score"
+    if not task.noise:
+        return reasons | {("noise_robustness",): "noise was not asked for"}
     if not has_encoder(task.explainer):
         return reasons | {("noise_robustness",): NO_ENCODER.format("noisy image")}
     for name in (*task.methods, *task.own_maps):

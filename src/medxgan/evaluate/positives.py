@@ -90,7 +90,7 @@ def _measure(task: Task, before: Tensor, rows: Rows) -> Part:
         | {FILMS: explained.probabilities.T}
         | dict(zip(CODES, (explained.latent.z1, explained.latent.z2), strict=True))
     )
-    if has_encoder(task.explainer):
+    if task.noise and has_encoder(task.explainer):
         columns |= noise_columns(task, rows, explained, maps, masks)
     if task.controls:
         columns |= control_columns(task, rows, explained, score, masks)

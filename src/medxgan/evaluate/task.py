@@ -44,6 +44,7 @@ class Task:
         redrawn: the classifier with weights drawn anew, or None where that cannot be.
         untrained: the explainer with weights drawn anew, or None where that is not asked for.
         controls: are there to be controls?
+        noise: are maps to be compared with those of noisy images?
         parts: what is measured already.
         progress: told after each batch.
     """
@@ -58,6 +59,7 @@ class Task:
     redrawn: TorchClassifier | None
     untrained: Explainer | None
     controls: bool
+    noise: bool
     parts: Parts
     progress: Progress
 

@@ -364,10 +364,9 @@ def test_what_the_figures_depend_on_is_kept():
 
 
 def test_noise_can_be_left_out_and_nothing_else_changes(metrics):
-    asked = {"oracle": brightness_oracle()}
-    found = document_of(
-        make_explainer(**asked), make_data(), codes=40, steps=32, methods=MEASURED, noise=False
-    )
+    asked = {"codes": 40, "steps": 32, "methods": MEASURED, "controls": True}
+    explainer = make_explainer(oracle=brightness_oracle())
+    found = document_of(explainer, make_data(), **asked, noise=False)
     whole = dict(figures_of(metrics))
     for place, figure in figures_of(found):
         if place[0] == "noise_robustness":

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from conftest import make_bundle
+from medxgan import load
 from medxgan.bundle import load_bundle, save_bundle
 from medxgan.classifiers import (
     BlackBox,
@@ -19,6 +20,7 @@ from medxgan.classifiers import (
 from medxgan.classifiers.distillation_loss import surrogate_spec
 from medxgan.data import open_dataset
 from medxgan.errors import ClassifierError
+from medxgan.evaluate.demands import judging_oracle
 from medxgan.explain.baselines import grad_cam, integrated_gradients
 from medxgan.types import ClassifierSpec
 from models import SPEC as SMALL
@@ -149,6 +151,16 @@ def test_a_model_that_fails_is_told_of_the_entry():
             nn.Sequential(nn.Flatten(), nn.Linear(9, 2)),
             ClassifierSpec(size=64, class_names=NAMES),
         )
+
+
+def test_an_oracle_of_another_size_is_told_what_to_write(tiny_bundle):
+    explainer = load(tiny_bundle, device="cpu")
+    own = ClassifierSpec(size=48, class_names=("healthy", "lesion"))
+    with pytest.raises(ClassifierError, match="set size = 32 and input_size = 48 in its"):
+        judging_oracle(explainer, TorchClassifier(network(), own))
+    brought = ClassifierSpec(**own.model_dump() | {"size": 32, "input_size": 48})
+    judge, index = judging_oracle(explainer, TorchClassifier(network(), brought))
+    assert judge is not None and index == 1
 
 
 # What identifies a model.

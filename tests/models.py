@@ -66,10 +66,12 @@ def write_onnx(
     second_input: bool = False,
     second_output: int = 0,
     external: bool = False,
+    side: int = SIZE,
 ) -> Path:
-    """A linear model of grey images of 8 pixels, or one that is wrong in one way.
+    """A linear model of grey images of ``side`` pixels, or one that is wrong in one way.
 
-    ``flatten_to`` is the batch that the model demands inside, whatever its input says; 0 is any.
+    Of another side than 8, all its weights are alike. ``flatten_to`` is the batch that the model
+    demands inside, whatever its input says; 0 is any.
     """
     nodes = [helper.make_node("Reshape", [input_name, "shape"], ["flat"])]
     kind = np.float32 if element == TensorProto.FLOAT else np.float64
@@ -79,7 +81,7 @@ def write_onnx(
         *ENDINGS[ending],
     ]
     inputs = [
-        helper.make_tensor_value_info(input_name, element, [batch, channels, SIZE, SIZE]),
+        helper.make_tensor_value_info(input_name, element, [batch, channels, side, side]),
         *[helper.make_tensor_value_info("age", element, [batch])] * second_input,
     ]
     outputs = [helper.make_tensor_value_info("scores", element, [batch, 2])]
@@ -89,9 +91,10 @@ def write_onnx(
         outputs.insert(
             0, helper.make_tensor_value_info("features", element, [batch, second_output])
         )
+    weight = WEIGHT if side == SIZE else _even_weight(side)
     weights = [
-        numpy_helper.from_array(np.array([flatten_to or -1, PIXELS], np.int64), "shape"),
-        numpy_helper.from_array(WEIGHT.astype(kind), "weight"),
+        numpy_helper.from_array(np.array([flatten_to or -1, side * side], np.int64), "shape"),
+        numpy_helper.from_array(weight.astype(kind), "weight"),
         numpy_helper.from_array(BIAS.astype(kind), "bias"),
     ]
     opsets = [helper.make_opsetid("", opset)]
@@ -107,6 +110,11 @@ def write_onnx(
         size_threshold=100,  # as exporters do: shapes stay inside
     )
     return path
+
+
+def _even_weight(side: int) -> np.ndarray:
+    """Ten times the mean of the image, for and against."""
+    return np.array([[-10.0], [10.0]], np.float32).repeat(side * side, axis=1) / side**2
 
 
 class ModelFiles(NamedTuple):

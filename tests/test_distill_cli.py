@@ -172,4 +172,4 @@ def test_a_size_that_cannot_be_trained_is_noted(medxgan, phantom_archive, tmp_pa
         *("distill", f"{source}:predict", phantom_archive, "--spec", spec, "--epochs", 1),
         *("--out", tmp_path / "s.safetensors"),
     )
-    assert "the model takes images of 24 pixels, and so will its surrogate" in outcome.err
+    assert "set size = 32 and input_size = 24 in the model's specification" in outcome.err

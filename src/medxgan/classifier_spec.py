@@ -3,7 +3,15 @@
 from math import isfinite
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from torch import Tensor
 
 from medxgan.errors import ClassifierError, nearest
@@ -15,6 +23,8 @@ Output = Literal["logits", "probabilities", "binary_logit", "multilabel_logits",
 class ClassifierSpec(BaseModel):
     """What a classifier takes and gives.
 
+    ``size`` is that of the images that are explained. A model that takes another one says so by
+    ``input_size``: images are brought to it, see ``ModelInput``.
     ``intensity_range`` is the interval that the model expects where the package has [-1, 1];
     ``mean`` and ``std`` (one per channel, on the scale of ``intensity_range``) are applied after.
     An output ``value`` needs the range of that value; from ``positive_from`` on, the middle of the
@@ -28,7 +38,10 @@ class ClassifierSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     channels: Literal[1, 3] = 1
-    size: int = Field(ge=8, description="height and width of the input, pixels")
+    size: int = Field(ge=8, description="height and width of the explained images, pixels")
+    input_size: int | None = Field(
+        None, ge=8, description="height and width that the model takes, where they differ"
+    )
     output: Output = "logits"
     class_names: tuple[str, ...] = Field(min_length=1)
     intensity_range: tuple[float, float] = (0.0, 1.0)
@@ -36,6 +49,12 @@ class ClassifierSpec(BaseModel):
     std: tuple[float, ...] | None = None
     value_range: tuple[float, float] | None = None
     positive_from: float | None = None
+
+    @field_validator("input_size")
+    @classmethod
+    def _only_another_size(cls, given: int | None, known: ValidationInfo) -> int | None:
+        """Said twice is said once: such specifications are equal, and so are their fingerprints."""
+        return None if given == known.data.get("size") else given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -87,6 +106,15 @@ class ClassifierSpec(BaseModel):
     def outputs(self) -> int:
         """K, the number of scores that a classifier of this spec returns for an image."""
         return len(self.class_names)
+
+    @property
+    def taken_size(self) -> int:
+        """Height and width of what the model itself takes, pixels.
+
+        >>> ClassifierSpec(size=256, input_size=224, class_names=("no", "yes")).taken_size
+        224
+        """
+        return self.size if self.input_size is None else self.input_size
 
     @property
     def value_scale(self) -> ValueScale | None:

@@ -8,7 +8,7 @@ from medxgan.classifiers.distill_settings import DistillEpoch, DistillSettings
 from medxgan.classifiers.surrogate import HELD_OUT
 from medxgan.data import Dataset
 from medxgan.errors import DataError
-from medxgan.networks.blocks import SIZES
+from medxgan.image_sizes import SIZES, in_words, what_to_write
 
 LIKENESS_HEADER = (
     "",
@@ -25,10 +25,10 @@ def size_note(model: TorchClassifier) -> str | None:
     """What to tell of a model whose surrogate medXGAN cannot be trained against."""
     if model.spec.size in SIZES:
         return None
-    sizes = f"{', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]}"
     return (
-        f"the model takes images of {model.spec.size} pixels, and so will its surrogate; medxgan "
-        f"train needs {sizes}: wrap the model so that it takes one of these and resizes itself"
+        f"the model is described for images of {model.spec.size} pixels, and so will its surrogate "
+        f"be; medxgan train needs {in_words()}: set {what_to_write(model.spec.taken_size)} in the "
+        "model's specification"
     )
 
 

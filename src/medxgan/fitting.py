@@ -8,7 +8,7 @@ from medxgan.classifiers import Epoch, TorchClassifier, fit_classifier, read_spe
 from medxgan.data import Dataset
 from medxgan.errors import ConfigError, DataError
 from medxgan.fitted_answer import CLASSES, Answer
-from medxgan.networks.blocks import SIZES
+from medxgan.image_sizes import SIZES, in_words
 
 SMALLEST_SIZE = 8
 CHANCE_BELOW = 0.6
@@ -16,8 +16,6 @@ CHANCE_BELOW = 0.6
 
 UNEXPLAINED_BELOW = 0.2
 """R²; a constant has 0."""
-
-_SIZES_IN_WORDS = f"{', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]}"
 
 
 def check_size(size: int | None) -> None:
@@ -27,7 +25,7 @@ def check_size(size: int | None) -> None:
         ConfigError: it is none of ``SIZES``.
     """
     if size is not None and size not in SIZES:
-        raise ConfigError(f"--size must be {_SIZES_IN_WORDS} pixels, got {size}")
+        raise ConfigError(f"--size must be {in_words()} pixels, got {size}")
 
 
 def size_note(data: Dataset) -> str | None:
@@ -36,7 +34,7 @@ def size_note(data: Dataset) -> str | None:
         return None
     return (
         f"the classifier will take images of {data.size} pixels, and medxgan train needs "
-        f"{_SIZES_IN_WORDS}; give --size to explain it later"
+        f"{in_words()}; give --size to explain it later"
     )
 
 

@@ -31,9 +31,11 @@ from medxgan.explain.direction import (
 from medxgan.explain.scores import Score
 from medxgan.explain.slope import measure_slope
 from medxgan.explain.steering import find_moves
+from medxgan.image_sizes import what_to_write
 from medxgan.networks.directed import DirectedGenerator
 from medxgan.stored_classifier import record_classifier
-from medxgan.style_bundle import StyleBundle
+from medxgan.style_bundle import ImageSpec, StyleBundle
+from medxgan.types import ClassifierSpec
 from medxgan.version import __version__
 
 SAMPLES = 4000
@@ -177,8 +179,15 @@ def check_fits(bundle: StyleBundle, classifier: TorchClassifier) -> None:
     if (drawn.size, drawn.channels) != (taken.size, taken.channels):
         raise ClassifierError(
             f"the generator draws images of {drawn.size} pixels and {drawn.channels} channel(s), "
-            f"the model takes {taken.size} and {taken.channels}; train a generator on such images"
+            f"the model takes {taken.size} and {taken.channels}; "
+            f"{_what_to_do(drawn, taken, 'train a generator on such images')}"
         )
+
+
+def _what_to_do(drawn: ImageSpec, taken: ClassifierSpec, otherwise: str) -> str:
+    if drawn.channels != taken.channels:
+        return otherwise
+    return f"set {what_to_write(taken.taken_size, drawn.size)} in its specification"
 
 
 def _check_oracle(bundle: StyleBundle, oracle: TorchClassifier, model: TorchClassifier) -> None:
@@ -187,7 +196,8 @@ def _check_oracle(bundle: StyleBundle, oracle: TorchClassifier, model: TorchClas
     if (drawn.size, drawn.channels) != (taken.size, taken.channels):
         raise ClassifierError(
             f"the oracle takes images of {taken.size} pixels and {taken.channels} channel(s), the "
-            f"generator draws {drawn.size} and {drawn.channels}; give an oracle of these"
+            f"generator draws {drawn.size} and {drawn.channels}; "
+            f"{_what_to_do(drawn, taken, 'give an oracle of these')}"
         )
     if oracle.fingerprint == model.fingerprint:
         raise ClassifierError(

@@ -11,9 +11,10 @@ from medxgan.classifiers.exported import batches_of, open_exported
 from medxgan.classifiers.kinds import Kind
 from medxgan.classifiers.modules import read_weights
 from medxgan.classifiers.onnx_file import read_onnx
-from medxgan.classifiers.onnx_model import open_onnx
+from medxgan.classifiers.onnx_model import fixed_side, open_onnx
 from medxgan.classifiers.surrogate import HELD_OUT, STANDS_FOR, held_out_likeness, true_model_of
 from medxgan.explain.abilities import abilities
+from medxgan.image_sizes import SIZES, what_to_write
 from medxgan.types import ClassifierSpec
 
 Facts = dict[str, str]
@@ -31,11 +32,15 @@ NOTHING_GIVEN = Given()
 
 @dataclass(frozen=True)
 class Finding:
-    """What something is, what is known of it, and the command that takes it."""
+    """What something is, what is known of it, and the command that takes it.
+
+    ``change`` says what has to be changed first, a clause; empty where it can be used as it is.
+    """
 
     kind: str
     facts: Facts
     use: str
+    change: str = ""
 
 
 def classifier_finding(source: str, given: Given = NOTHING_GIVEN) -> Finding:
@@ -54,9 +59,14 @@ def classifier_finding(source: str, given: Given = NOTHING_GIVEN) -> Finding:
             for name, value in classifier.measured.items()
             if name not in (STANDS_FOR, HELD_OUT)
         },
-        **ability_facts(classifier.kind),
+        **ability_facts(classifier.kind, classifier.spec.size),
     }
-    return Finding("a classifier", facts, _use_of_model(classifier.kind, source, given))
+    return Finding(
+        "a classifier",
+        facts,
+        _use_of_model(classifier.kind, source, given),
+        _change(classifier.spec, classifier.architecture, source),
+    )
 
 
 def model_file_finding(path: Path, kind: Kind, given: Given) -> Finding:
@@ -82,6 +92,19 @@ def _use_of_model(kind: Kind, source: str, given: Given) -> str:
     return f"fit-direction BUNDLE {options}"
 
 
+def _change(spec: ClassifierSpec, architecture: str | None, source: str) -> str:
+    """What to write so that generators can draw images for a model; empty where they can."""
+    if spec.size in SIZES:
+        return ""
+    entries = what_to_write(spec.taken_size)
+    if architecture is not None and source.endswith(".safetensors"):
+        return (
+            f'describe it in a .toml file with source = "{architecture}", weights = "{source}", '
+            f"and {entries} in its specification"
+        )
+    return f"set {entries} in its specification"
+
+
 def specification_finding(path: Path) -> Finding:
     """A specification alone.
 
@@ -89,7 +112,8 @@ def specification_finding(path: Path) -> Finding:
         ClassifierError: it cannot be read.
     """
     use = f"train DATA --classifier FILE.py:CLASS --weights FILE --spec {path} --out RUN"
-    return Finding("a classifier's specification", spec_facts(read_spec(path)), use)
+    spec = read_spec(path)
+    return Finding("a classifier's specification", spec_facts(spec), use, _change(spec, None, ""))
 
 
 def weights_finding(path: Path) -> Finding:
@@ -139,13 +163,13 @@ def surrogate_facts(measured: Mapping[str, Any]) -> Facts:
     }
 
 
-def ability_facts(kind: Kind) -> Facts:
-    """The row of the table of kinds, in words.
+def ability_facts(kind: Kind, size: int | None = None) -> Facts:
+    """The row of the table of kinds, in words; with the size of the images of one model, for it.
 
     >>> ability_facts("exported")["can have layers"]
     'no'
     """
-    return {f"can have {what}": words for what, words in abilities(kind).items()}
+    return {f"can have {what}": words for what, words in abilities(kind, size).items()}
 
 
 def file_facts(path: Path, kind: Kind) -> Facts:
@@ -163,6 +187,9 @@ def file_facts(path: Path, kind: Kind) -> Facts:
             "output": ", ".join(map(str, model.outputs)),
             "opset": str(model.opset),
         }
+        side = fixed_side(model.inputs[0]) if len(model.inputs) == 1 else None
+        if side is not None:
+            facts["in its specification"] = what_to_write(side)
     if kind == "exported":
         program = open_exported(path.read_bytes(), f"'{path}'")
         facts |= _batch_facts(batches_of(program, f"'{path}'"))
@@ -182,12 +209,20 @@ def spec_facts(spec: ClassifierSpec) -> Facts:
         answer = {"value": f"{spec.class_names[0]}, {low} to {high}, positive from {start} on"}
     facts = {
         "images": f"{spec.size} x {spec.size} pixels, {channel_words(spec.channels)}",
+        **_taken_facts(spec),
         **answer,
         "output": spec.output,
     }
     if spec.mean is not None and spec.std is not None:
         facts["normalised by"] = f"mean {list(spec.mean)}, standard deviation {list(spec.std)}"
     return facts
+
+
+def _taken_facts(spec: ClassifierSpec) -> Facts:
+    side = spec.input_size
+    if side is None:
+        return {}
+    return {"takes": f"{side} x {side} pixels; images of {spec.size} are brought to it"}
 
 
 def channel_words(channels: int) -> str:

@@ -154,13 +154,12 @@ def restore_classifier(
     if record.architecture is None:
         classifier = _restore_files(record, tensors, part, folder)
     else:
+        spec = record.spec
         module = build_architecture(
-            record.architecture, record.spec.channels, record.spec.size, raw_outputs(record.spec)
+            record.architecture, spec.channels, spec.taken_size, raw_outputs(spec)
         )
         fill(module, tensors, part, folder)
-        classifier = TorchClassifier(
-            module, record.spec, record.architecture, None, record.measured
-        )
+        classifier = TorchClassifier(module, spec, record.architecture, None, record.measured)
     if classifier.fingerprint != record.fingerprint:
         raise BundleError(
             f"the {part} in {folder} has other weights than bundle.json says; copy the bundle again"

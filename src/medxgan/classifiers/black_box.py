@@ -100,7 +100,8 @@ class BlackBox(TorchClassifier):
     """Any function from images to scores as the classifier that the package explains.
 
     The function gets float32 ``[n, C, size, size]`` on its own intensity scale
-    (``intensity_range``, ``mean`` and ``std`` of its specification) and returns ``[n, K]`` as
+    (``intensity_range``, ``mean`` and ``std`` of its specification; ``input_size`` pixels high and
+    wide where it has that) and returns ``[n, K]`` as
     ``output`` says: an array, nested lists or a tensor. It must answer alike whenever it is asked
     and whatever other images stand in the batch; that is tried at once, on 8 fixed images. There
     are no weights to identify it by, so its fingerprint is that of its answers to these images.

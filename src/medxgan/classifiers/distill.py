@@ -27,11 +27,12 @@ from medxgan.classifiers.distillation_loss import (
 from medxgan.classifiers.fit import LEARNING_RATE, LEARNING_RATES, PATIENT_STEPS
 from medxgan.classifiers.lessons import Asked, Images, Lessons, in_parts
 from medxgan.classifiers.likeness import likeness, likeness_by_class
+from medxgan.classifiers.model_input import ModelInput
 from medxgan.classifiers.objectives import to_units
 from medxgan.classifiers.outputs import as_rows, raw_outputs
 from medxgan.classifiers.pupil import Pupil, class_weights
 from medxgan.classifiers.surrogate import HELD_OUT, STANDS_FOR, describe_model, true_model_of
-from medxgan.classifiers.torch_module import TorchClassifier, intensity_affine
+from medxgan.classifiers.torch_module import TorchClassifier
 from medxgan.errors import ClassifierError, DataError
 from medxgan.scoretext import score_text
 from medxgan.types import ClassifierSpec
@@ -288,11 +289,11 @@ def _ask_about(
 
 def _rows(module: nn.Module, known: Known, spec: ClassifierSpec, device: torch.device) -> Tensor:
     """Raw outputs of a network in training, ``[N, raw_outputs]`` on the CPU."""
-    scale, offset = intensity_affine(spec, device)
+    model_input = ModelInput(spec, device)
     with torch.no_grad():
         return torch.cat(
             [
-                as_rows(module(part.to(device) * scale + offset), spec, len(part)).cpu()
+                as_rows(module(model_input(part.to(device))), spec, len(part)).cpu()
                 for part in in_parts(known.view, known.rows)
             ]
         )

@@ -13,12 +13,14 @@ from medxgan.types import ClassifierSpec, Output
 def surrogate_spec(spec: ClassifierSpec) -> ClassifierSpec:
     """What a surrogate of a model takes and gives: the same images and classes, as logits.
 
+    Images come to it as they are explained, whatever size and intensities the model itself takes.
+
     >>> spec = ClassifierSpec(size=8, output="probabilities", class_names=("no", "yes"))
     >>> surrogate_spec(spec).output
     'logits'
     """
     output: Output = "logits" if spec.output == "probabilities" else spec.output
-    kept = spec.model_dump(exclude={"output", "intensity_range", "mean", "std"})
+    kept = spec.model_dump(exclude={"output", "input_size", "intensity_range", "mean", "std"})
     return ClassifierSpec(output=output, **kept)
 
 

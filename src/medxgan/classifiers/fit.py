@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from medxgan.classifiers.architectures import build_architecture
 from medxgan.classifiers.evaluation import EVALUATION_BATCH, LabelledImages
+from medxgan.classifiers.model_input import ModelInput
 from medxgan.classifiers.objectives import Figure, check_view, objective_of
 from medxgan.classifiers.outputs import as_rows, raw_outputs
 from medxgan.classifiers.pupil import Pupil
-from medxgan.classifiers.torch_module import TorchClassifier, intensity_affine
+from medxgan.classifiers.torch_module import TorchClassifier
 from medxgan.errors import ClassifierError
 from medxgan.types import ClassifierSpec
 
@@ -128,7 +129,7 @@ def fit_classifier(
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        network = build_architecture(arch, spec.channels, spec.size, raw_outputs(spec))
+        network = build_architecture(arch, spec.channels, spec.taken_size, raw_outputs(spec))
         pupil = Pupil(
             network.to(device),
             spec,
@@ -183,10 +184,10 @@ def _rows(
     module: nn.Module, view: LabelledImages, spec: ClassifierSpec, device: torch.device
 ) -> Tensor:
     """Raw outputs ``[N, raw_outputs]`` for all images of ``view``, on the CPU."""
-    scale, offset = intensity_affine(spec, device)
+    model_input = ModelInput(spec, device)
 
     def batch_rows(indices: NDArray[np.intp]) -> Tensor:
-        raw = module(view.images(indices).to(device) * scale + offset)
+        raw = module(model_input(view.images(indices).to(device)))
         return as_rows(raw, spec, len(indices)).cpu()
 
     parts = np.array_split(np.arange(len(view)), -(-len(view) // EVALUATION_BATCH))

@@ -15,6 +15,7 @@ from medxgan.classifiers.onnx_file import MODEL_NAME, opset_of
 from medxgan.classifiers.outputs import raw_outputs
 from medxgan.classifiers.torch_module import TorchClassifier
 from medxgan.errors import ClassifierError, MissingPackageError
+from medxgan.image_sizes import SIZES, what_to_write
 from medxgan.types import ClassifierSpec
 
 FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
@@ -169,16 +170,34 @@ def _image_port(model: OnnxModel, spec: ClassifierSpec, name: str) -> Port:
             f"'{name}' must take floating-point images, got the input '{port.name}' of type "
             f"{port.type}; wrap it in a Python function"
         )
-    wanted = (spec.channels, spec.size, spec.size)
+    wanted = (spec.channels, spec.taken_size, spec.taken_size)
     if len(port.shape) != 4 or any(
         size not in (None, asked) for size, asked in zip(port.shape[1:], wanted, strict=True)
     ):
         raise ClassifierError(
             f"'{name}' takes images {port}, and its specification says [any, "
-            f"{', '.join(map(str, wanted))}]; correct channels and size, or export the model for "
-            "images [N, C, H, W]"
+            f"{', '.join(map(str, wanted))}]; {_advice(port, spec)}"
         )
     return port
+
+
+def fixed_side(port: Port) -> int | None:
+    """Height and width that an input was exported for, pixels; None where it takes several.
+
+    >>> fixed_side(Port("x", "tensor(float)", (None, 1, 224, 224)))
+    224
+    """
+    if len(port.shape) != 4 or port.shape[2] != port.shape[3]:
+        return None
+    return port.shape[2]
+
+
+def _advice(port: Port, spec: ClassifierSpec) -> str:
+    side = fixed_side(port)
+    if side is None or port.shape[1] not in (None, spec.channels):
+        return "correct channels and size, or export the model for images [N, C, H, W]"
+    drawn = spec.size if spec.size in SIZES else SIZES
+    return f"set {what_to_write(side, drawn)} in the specification"
 
 
 def _score_port(model: OnnxModel, spec: ClassifierSpec, name: str) -> Port:

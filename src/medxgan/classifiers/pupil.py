@@ -12,8 +12,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from medxgan.classifiers.augmentation import augment
 from medxgan.classifiers.evaluation import LabelledImages
+from medxgan.classifiers.model_input import ModelInput
 from medxgan.classifiers.outputs import as_rows
-from medxgan.classifiers.torch_module import intensity_affine
 from medxgan.device import autocast
 from medxgan.types import ClassifierSpec
 
@@ -55,7 +55,7 @@ class Pupil:
         self.averaged = deepcopy(network).eval()
         self.spec = spec
         self.device = next(network.parameters()).device
-        self.affine = intensity_affine(spec, self.device)
+        self.input = ModelInput(spec, self.device)
         self.bf16 = bf16
         self.optimizer = AdamW(network.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
         self.schedule = OneCycleLR(self.optimizer, learning_rate, total_steps=total_steps + 1)
@@ -83,9 +83,8 @@ class Pupil:
 
     def rows(self, images: Tensor) -> Tensor:
         """Raw outputs of the network in training, ``[N, raw_outputs]``, of images in [-1, 1]."""
-        scale, offset = self.affine
         with autocast(self.device, self.bf16):
-            raw = self.network(images * scale + offset)
+            raw = self.network(self.input(images))
         return as_rows(raw, self.spec, len(images))
 
     def descend(self, loss: Tensor, memory: int) -> float:

@@ -140,7 +140,7 @@ def _load_named(source: str, request: _Request, folder: Path) -> TorchClassifier
                 f"the architecture '{source}' needs weights, got none; give a weights file, or "
                 "train it with medxgan fit-classifier"
             )
-        module = build_architecture(source, known.channels, known.size, raw_outputs(known))
+        module = build_architecture(source, known.channels, known.taken_size, raw_outputs(known))
         return _assemble(module, request, f"'{source}'", source, source)
     path = folder / source
     if kind_of_file(path) is not None:
@@ -215,7 +215,7 @@ def _load_file(path: Path) -> TorchClassifier:
     except (KeyError, TypeError, ValueError) as error:
         raise ClassifierError(f"the header of '{path}' is damaged ({error})") from error
     spec = read_spec(described)
-    module = build_architecture(architecture, spec.channels, spec.size, raw_outputs(spec))
+    module = build_architecture(architecture, spec.channels, spec.taken_size, raw_outputs(spec))
     load_weights(module, tensors, str(path))
     return TorchClassifier(module, spec, architecture, str(path), measured)
 

@@ -14,6 +14,7 @@ from medxgan.classifiers.fingerprints import (
     fingerprint_of_files,
 )
 from medxgan.classifiers.kinds import KINDS, OPENED_AS_MODULE, Kind
+from medxgan.classifiers.model_input import ModelInput
 from medxgan.classifiers.outputs import (
     as_rows,
     check_not_probabilities,
@@ -37,7 +38,8 @@ class TorchClassifier:
     it is also found out whether its answer to an image is always the same.
 
     Attributes:
-        module: the model; takes images ``[N, C, size, size]`` on its own intensity scale.
+        module: the model; takes images ``[N, C, taken_size, taken_size]`` of its specification, on
+            its own intensity scale.
         spec: what it takes and gives.
         architecture: the name that ``build_architecture`` knows it by, or None.
         source: where it was loaded from, or None.
@@ -82,7 +84,7 @@ class TorchClassifier:
         self.batch_size = batch_size
         self.differentiable: bool = KINDS[self.kind].gradients
         example = next(module.parameters(), torch.zeros(()))
-        self._scale, self._offset = intensity_affine(spec, example.device)
+        self._input = ModelInput(spec, example.device)
         self._dry_run()
         self.answers: tuple[float, ...] = ()
         if self.kind not in OPENED_AS_MODULE:
@@ -95,12 +97,12 @@ class TorchClassifier:
     @property
     def device(self) -> torch.device:
         """Where the classifier computes."""
-        return self._scale.device
+        return self._input.scale.device
 
     def to(self, device: torch.device | str) -> Self:
         """Move the module to ``device``, in place; returns the classifier itself."""
         self.module.to(device)
-        self._scale, self._offset = self._scale.to(device), self._offset.to(device)
+        self._input.to(device)
         return self
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -174,7 +176,7 @@ class TorchClassifier:
 
     def _rows(self, images: Tensor) -> Tensor:
         self._check_images(images)
-        rows = as_rows(self.module(images * self._scale + self._offset), self.spec, len(images))
+        rows = as_rows(self.module(self._input(images)), self.spec, len(images))
         # While a network trains on a GPU, looking at values would stall it at every step.
         if rows.device.type == "cpu" or not torch.is_grad_enabled():
             if not bool(torch.isfinite(rows).all()) and not bool(torch.isfinite(images).all()):
@@ -218,15 +220,17 @@ class TorchClassifier:
     def _try(self, images: Tensor) -> Tensor:
         """Raw outputs ``[N, raw_outputs]``; whatever goes wrong is said in one sentence."""
         with torch.no_grad():
+            given = self._input(images)
             try:
-                raw = self.module(images * self._scale + self._offset)
+                raw = self.module(given)
             except MedxganError:
                 raise
             except Exception as error:
                 reason = str(error).strip().splitlines() or [""]
                 raise ClassifierError(
-                    f"the model fails on images {list(images.shape)}, as its specification has "
-                    f"them: {type(error).__name__}: {reason[0]}"
+                    f"the model fails on images {list(given.shape)}, as its specification has "
+                    f"them: {type(error).__name__}: {reason[0]}; if it takes another size, say so "
+                    "by input_size"
                 ) from error
         rows = as_rows(raw, self.spec, len(images))
         check_values(rows, self.spec)
@@ -238,19 +242,3 @@ class TorchClassifier:
         if self.answers:
             return fingerprint_of_answers(self.answers, self.spec)
         return fingerprint_of(self.module, self.spec)
-
-
-def intensity_affine(spec: ClassifierSpec, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Scale and offset ``[1, C, 1, 1]`` from [-1, 1] to the model's own, normalised intensities.
-
-    >>> spec = ClassifierSpec(size=8, class_names=("no", "yes"), intensity_range=(0, 255))
-    >>> scale, offset = intensity_affine(spec, torch.device("cpu"))
-    >>> (torch.tensor([-1.0, 1.0]) * scale + offset).flatten()
-    tensor([  0., 255.])
-    """
-    low, high = spec.intensity_range
-    mean = torch.tensor(spec.mean or [0.0] * spec.channels)
-    std = torch.tensor(spec.std or [1.0] * spec.channels)
-    scale = (high - low) / 2 / std
-    offset = ((high + low) / 2 - mean) / std
-    return scale.view(1, -1, 1, 1).to(device), offset.view(1, -1, 1, 1).to(device)

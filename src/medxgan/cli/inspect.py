@@ -29,4 +29,6 @@ def inspect(
     found = look_at(source, weights=weights, spec=spec, identifiers=identifiers)
     print(f"{source} is {found.kind}.")
     print_table(found.facts.items())
-    print(f"Use it with: medxgan {found.use}")
+    if found.change:
+        print(f"First {found.change}.")
+    print(f"{'Then use' if found.change else 'Use'} it with: medxgan {found.use}")

@@ -13,6 +13,7 @@ from medxgan.errors import ClassifierError, ConfigError, DataError
 from medxgan.evaluate.surrogate import models_of
 from medxgan.explain import METHODS
 from medxgan.explainer import Explainer
+from medxgan.image_sizes import what_to_write
 from medxgan.metrics.counterfactual import POSITIVE_FROM
 
 MOST_SEED = 2**32 - 1
@@ -28,7 +29,8 @@ def judging_oracle(
         oracle: a classifier that never gave feedback.
 
     Raises:
-        ClassifierError: it does not know the explained class, or has the classifier's weights.
+        ClassifierError: it does not know the explained class, has the classifier's weights, or is
+            described for images of another size.
     """
     judge = oracle or explainer.oracle
     if judge is None:
@@ -40,6 +42,13 @@ def judging_oracle(
                 f"{model.fingerprint[:12]}, and would agree with it in everything; give one that "
                 "was trained on its own, or none"
             )
+    size = explainer.spec.size
+    if judge.spec.size != size:
+        raise ClassifierError(
+            f"the explained images have {size} pixels, and the oracle is described for "
+            f"{judge.spec.size}; set {what_to_write(judge.spec.taken_size, size)} in its "
+            "specification"
+        )
     judge.to(explainer.device)
     return check_same_answer(explainer, judge), _judged(explainer, judge)
 

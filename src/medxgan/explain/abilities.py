@@ -4,6 +4,7 @@ from medxgan.classifiers.kinds import KINDS, Kind
 from medxgan.classifiers.torch_module import TorchClassifier
 from medxgan.explain import METHODS, Need
 from medxgan.explain.baselines import convolution_of
+from medxgan.image_sizes import SIZES, in_words
 from medxgan.types import Classifier
 
 YES = "yes"
@@ -52,20 +53,28 @@ def reason_against(method: str, reasons: dict[Need, str]) -> str:
     return "; ".join(reasons[need] for need in sorted(METHODS[method].needs & reasons.keys()))
 
 
-def abilities(kind: Kind) -> dict[str, str]:
+def abilities(kind: Kind, size: int | None = None) -> dict[str, str]:
     """Everything that can be had of models of one kind: what -> ``yes``, or why not.
+
+    Args:
+        kind: of the model.
+        size: of the images that it is described for, pixels; None where it is not known yet.
 
     >>> abilities("onnx")["medXGAN"], abilities("onnx")["occlusion"]
     ('through a distilled copy (medxgan distill)', 'yes')
+    >>> abilities("module", size=224)["medXGAN"]
+    'no: generators draw images of 32, 64, 128 or 256 pixels'
     """
     model, reasons = KINDS[kind], unmet_by_kind(kind)
     through_copy = "through a distilled copy (medxgan distill)"
+    drawn = f"no: generators draw images of {in_words()} pixels"
+    of_that_size = size is None or size in SIZES
     return {
         "gradients": YES if model.gradients else "no",
         "layers": YES if model.layers else "no",
         "inside a bundle": YES if model.stored else f"no, given again: {model.not_stored}",
-        "medXGAN": YES if model.gradients else through_copy,
-        "StyleGAN direction": YES,
+        "medXGAN": (YES if model.gradients else through_copy) if of_that_size else drawn,
+        "StyleGAN direction": YES if of_that_size else drawn,
         **{
             name: f"no: {why}" if (why := reason_against(name, reasons)) else YES
             for name in METHODS

@@ -7,10 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, group_norm, leaky_relu
 
 from medxgan.errors import ConfigError
+from medxgan.image_sizes import SIZES, in_words
 
 SLOPE = 0.2
-SIZES = (32, 64, 128, 256)
-"""Heights and widths of images that networks are made for, pixels."""
 
 
 def stream_widths(size: int, base: int, maximum: int) -> list[int]:
@@ -23,7 +22,7 @@ def stream_widths(size: int, base: int, maximum: int) -> list[int]:
     [128, 128, 96, 48]
     """
     if size not in SIZES:
-        raise ConfigError(f"image size must be 32, 64, 128 or 256 pixels, got {size}")
+        raise ConfigError(f"image size must be {in_words()} pixels, got {size}")
     scales = int(math.log2(size)) - 2
     return [min(maximum, base * 2**level) for level in reversed(range(scales))]
 

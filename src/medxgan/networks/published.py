@@ -16,6 +16,7 @@ from torch.nn.functional import leaky_relu, relu
 
 from medxgan.config import NetworkSettings
 from medxgan.errors import ConfigError
+from medxgan.image_sizes import in_words
 
 SIZES = (32, 64, 128)
 """Pixels; 64 and 128 are published, 32 has one layer less."""
@@ -118,8 +119,8 @@ class PublishedDiscriminator(nn.Module):
 def _check_size(size: int) -> None:
     if size not in SIZES:
         raise ConfigError(
-            f"the published networks draw images of {', '.join(map(str, SIZES[:-1]))} or "
-            f"{SIZES[-1]} pixels, got {size}; take another preset"
+            f"the published networks draw images of {in_words(SIZES)} pixels, got {size}; "
+            "take another preset"
         )
 
 

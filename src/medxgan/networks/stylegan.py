@@ -14,7 +14,8 @@ from torch.nn.functional import leaky_relu
 
 from medxgan.config import StyleNetworkSettings
 from medxgan.errors import ConfigError
-from medxgan.networks.blocks import SIZES, pixel_norm, stream_widths
+from medxgan.image_sizes import SIZES, in_words
+from medxgan.networks.blocks import pixel_norm, stream_widths
 from medxgan.networks.medxgan import limit
 from medxgan.networks.stylegan_layers import (
     GAIN,
@@ -42,7 +43,7 @@ def layer_count(size: int) -> int:
     9
     """
     if size not in SIZES:
-        raise ConfigError(f"image size must be 32, 64, 128 or 256 pixels, got {size}")
+        raise ConfigError(f"image size must be {in_words()} pixels, got {size}")
     return 2 * size.bit_length() - 5
 
 

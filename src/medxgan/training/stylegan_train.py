@@ -16,7 +16,7 @@ from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
 from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
 from medxgan.errors import ConfigError, DataError, OutputError
-from medxgan.networks.blocks import SIZES
+from medxgan.image_sizes import SIZES, in_words
 from medxgan.networks.stylegan_statistics import measure_codes
 from medxgan.packing import pack, unpack
 from medxgan.style_bundle import ImageSpec, StyleBundle, StyleManifest
@@ -127,8 +127,8 @@ def _check(plan: StylePlan) -> None:
         )
     if plan.data.size not in SIZES:
         raise DataError(
-            f"images must be {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]} pixels high and "
-            f"wide, got {plan.data.size}; bring them to one of these with --size"
+            f"images must be {in_words()} pixels high and wide, got {plan.data.size}; bring them "
+            "to one of these with --size"
         )
     if not plan.resume and (plan.folder / CHECKPOINT_NAME).exists():
         raise OutputError(

@@ -25,6 +25,8 @@ from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
 from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
 from medxgan.errors import ClassifierError, ConfigError, OutputError
+from medxgan.image_sizes import SIZES, in_words, what_to_write
+from medxgan.networks.published import SIZES as PUBLISHED_SIZES
 from medxgan.packing import pack, unpack
 from medxgan.scoretext import words_for
 from medxgan.style_settings import STYLE_SECTIONS
@@ -173,6 +175,13 @@ def _check(plan: Plan) -> None:
             "surrogate.safetensors; or train from images alone, with --method stylegan"
         )
     spec = plan.classifier.spec
+    sizes = PUBLISHED_SIZES if plan.settings.recipe == "published" else SIZES
+    if spec.size not in sizes:
+        raise ClassifierError(
+            f"the images of a generator are {in_words(sizes)} pixels high and wide, and the "
+            f"classifier is described for {spec.size}; "
+            f"set {what_to_write(spec.taken_size, sizes)} in its specification"
+        )
     if (plan.data.channels, plan.data.size) != (spec.channels, spec.size):
         raise ClassifierError(
             f"the classifier takes images of {spec.size} pixels and {spec.channels} channel(s), "

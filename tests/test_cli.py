@@ -67,6 +67,18 @@ def test_as_a_program():
     assert ended.stderr.count("\n") == 1
 
 
+def test_a_wrong_path_is_said_before_anything_is_loaded():
+    """Importing PyTorch takes seconds on a cold disk."""
+    command = "import sys; from medxgan.cli import main; sys.modules['torch'] = None; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", command, "inspect", "nowhere"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stderr.startswith("Error: nowhere does not exist; check the path")
+
+
 @pytest.mark.parametrize("name", ["set.npz", "set"])
 def test_phantom(medxgan, tmp_path, name):
     out = tmp_path / name
@@ -333,7 +345,9 @@ def test_inspect(medxgan, tmp_path, phantom_archive, classifier_file, tiny_bundl
     flat = tmp_path / "flat"
     flat.mkdir()
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(flat / "scan.png")
-    monkeypatch.setattr("medxgan.inspection.shipped_bundles", lambda: {"shipped": tiny_bundle})
+    for place in ("inspection", "shipped"):
+        name = f"medxgan.{place}.shipped_bundles"
+        monkeypatch.setattr(name, lambda: {"shipped": tiny_bundle})
     monkeypatch.setattr("medxgan.inspection.find_bundle", lambda name: tiny_bundle)
 
     for source, expected in (
@@ -364,6 +378,17 @@ def test_inspect_a_description(medxgan, tmp_path, classifier_file):
     outcome = medxgan("inspect", described)
     assert outcome.code == 0
     assert "mean [0.5], standard deviation [0.2]" in outcome.out
+
+
+def test_inspect_names_the_viewer_for_what_explain_wrote(medxgan, tmp_path, tiny_bundle):
+    picture, out = tmp_path / "scan.png", tmp_path / "explained"
+    Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)).save(picture)
+    quick = ("--methods", "difference", "--quiet")
+    assert medxgan("explain", tiny_bundle, picture, "--out", out, *quick).code == 0
+    outcome = medxgan("inspect", out)
+    assert f"{out} is a folder of explanations." in outcome.out
+    assert f"medxgan view {out}\n" in outcome.out
+    assert f"medxgan view {out / 'scan'}\n" in medxgan("inspect", out / "scan").out
 
 
 @pytest.mark.parametrize(
@@ -460,7 +485,7 @@ def test_our_own_faults_keep_their_traceback(monkeypatch):
 
     monkeypatch.setattr("medxgan.inspection.inspect", broken)
     with pytest.raises(RuntimeError, match="a bug"):
-        main(["inspect", "scan.png"])
+        main(["inspect", "."])
 
 
 def test_places_to_write_to(tmp_path):

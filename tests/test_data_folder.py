@@ -141,8 +141,8 @@ def test_what_is_passed_over_is_said(tmp_path):
     data = open_dataset(tmp_path)
     assert len(data) == 6
     assert data.notes[:2] == (
-        "1 other files passed over (.txt)",
-        "1 images outside the class folders passed over",
+        "1 other file passed over (.txt)",
+        "1 image outside the class folders passed over",
     )
 
 

@@ -720,8 +720,15 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [
-            (("--dicom-out", "ig"), "--dicom-out can write the maps that --methods names"),
-            (("--dicom-out", "difference", "--dicom-kind", "x"), "--dicom-kind must be another"),
+            (
+                ("--dicom-out", "ig"),
+                "--dicom-out can write the maps that --methods names, got 'ig'; choose from: "
+                "difference, grad-cam\n",
+            ),
+            (
+                ("--dicom-out", "difference", "--dicom-kind", "sc"),
+                "--dicom-kind must be parametric-map or secondary-capture, got 'sc'",
+            ),
             (("--dicom-kind", "parametric-map"), "name them by --dicom-out"),
         ],
     )

@@ -64,7 +64,8 @@ def read_inputs(
 
     Args:
         paths: image files; and folders, tables (.csv) and archives (.npz) as `open_dataset`
-            takes them, so that masks are found. A folder may also hold nothing but images.
+            takes them, so that masks are found. Of a folder all images in it and below, masks,
+            twins and earlier explanations left out; where ``split`` is asked, those of the split.
         size: height and width to bring all images to, pixels.
         channels: 1 (grey) or 3 (colour), likewise.
         split: ``train``, ``val`` or ``test`` of data sets; all of their images where None.
@@ -152,7 +153,12 @@ def _read(
 ) -> Part:
     if is_dataset(path):
         data = open_dataset(
-            path, size=size, channels=channels, limits=limits, presentation=presentation
+            path,
+            size=size,
+            channels=channels,
+            limits=limits,
+            presentation=presentation,
+            loose=split is None,
         )
         view = data.select(cast(SplitName, split or "all"), labelled=False)
         return Part(_from_dataset(view, split_matters=split is not None), [])

@@ -325,6 +325,27 @@ def test_demo(medxgan, tmp_path, tiny_bundle, monkeypatch):
     assert all("occlusion" in fact["methods"] for fact in facts)
 
 
+def test_explanations_of_other_images_are_not_left_beside_new_ones(
+    medxgan, tmp_path, tiny_bundle, monkeypatch
+):
+    pictures = [tmp_path / f"{name}.png" for name in ("ann", "bob")]
+    for row, picture in enumerate(pictures):
+        Image.fromarray(np.arange(row, 1024 + row, dtype=np.uint16).reshape(32, 32)).save(picture)
+    out = tmp_path / "explained"
+    options = ("--out", out, "--methods", "difference", "--quiet")
+    assert medxgan("explain", tiny_bundle, pictures[0], *options).code == 0
+    assert medxgan("explain", tiny_bundle, *pictures, *options).code == 0
+    assert medxgan("explain", tiny_bundle, *pictures, *options).code == 0
+    before = (out / "explanations.csv").read_bytes()
+    outcome = medxgan("explain", tiny_bundle, pictures[0], *options)
+    assert outcome.code == 2
+    assert "holds 1 explanation of an earlier run that this one does not replace" in outcome.err
+    assert (out / "explanations.csv").read_bytes() == before
+    monkeypatch.setattr(demo, "BUNDLE", str(tiny_bundle))
+    outcome = medxgan("demo", "--out", out)
+    assert outcome.code == 2 and "holds 2 explanations of an earlier run" in outcome.err
+
+
 def test_demo_subjects_are_fresh():
     first, again, other = (demo.demo_inputs(32, seed) for seed in (1, 1, 2))
     torch.testing.assert_close(first.images, again.images, rtol=0, atol=0)

@@ -150,7 +150,7 @@ def test_the_best_slice_of_a_series(tmp_path):
     mean = Presentation(slice="best", score=lambda images: images.mean((1, 2, 3)))
     inputs = read_inputs([tmp_path], size=8, channels=1, presentation=mean)
     assert inputs.names == ["2.dcm"]
-    assert "2.dcm is the slice on which the classifier is most sure" in inputs.notes
+    assert "2.dcm is the best slice: most evidence" in "".join(inputs.notes)
 
 
 def test_one_window_for_a_folder(tmp_path):

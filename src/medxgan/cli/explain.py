@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
-    BestSlice,
     BundleAxis,
     BundleName,
     BundleWindow,
     Device,
     Direction,
     ExplainedModel,
+    InputSlice,
     Quiet,
     Refine,
     Seed,
@@ -64,7 +64,7 @@ def explain(
     spec: Spec = None,
     window: BundleWindow = None,
     axis: BundleAxis = None,
-    slice: BestSlice = None,
+    slice: InputSlice = None,
     volume: Volume = None,
     dicom_out: Annotated[
         str | None,

@@ -18,7 +18,7 @@ from medxgan.data.labels import Labels
 from medxgan.data.loading import Loaded, Row, Source, load_images
 from medxgan.data.mask_files import load_masks
 from medxgan.data.origin import Origin
-from medxgan.data.presentation import AS_STORED, Presentation, check_choice
+from medxgan.data.presentation import AS_STORED, BEST_SLICE, Presentation, check_choice
 from medxgan.data.values import Values
 from medxgan.errors import DataError
 
@@ -139,9 +139,9 @@ def _best(
         if len(places) > 1:
             row = images.rows[place]
             told.append(_name(entries[row.source].name, row.part))
-    notes = tuple(f"{name} is the slice on which the classifier is most sure" for name in told)
+    notes = tuple(f"{name} is the best slice: {BEST_SLICE}" for name in told)
     if len(told) > FEW:
-        notes = (f"{len(told)} volumes or series: the slice on which the classifier is most sure",)
+        notes = (f"the best slice of {len(told)} volumes or series: {BEST_SLICE}",)
     return Best(sorted(chosen), notes)
 
 

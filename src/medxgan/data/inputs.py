@@ -16,7 +16,7 @@ from medxgan.data.intensity import Limits
 from medxgan.data.opening import is_dataset, open_dataset
 from medxgan.data.origin import Origin
 from medxgan.data.pictures import decoding
-from medxgan.data.presentation import AS_STORED, Presentation, Spacing, check_choice
+from medxgan.data.presentation import AS_STORED, BEST_SLICE, Presentation, Spacing, check_choice
 from medxgan.errors import DataError
 from medxgan.types import Sample
 
@@ -205,10 +205,7 @@ def _read_file(
         scores = presentation.score(torch.stack([sample.image for sample in samples]))
         place = int(scores.argmax())
         best = samples[place]
-        notes += (
-            f"{best.name} is the slice on which the classifier is most sure, among {len(samples)} "
-            f"of {path.name}",
-        )
+        notes += (f"{best.name} is the best of {len(samples)} slices of {path.name}: {BEST_SLICE}",)
         samples, origins = [best], [origins[place]]
     return samples, origins, notes
 

@@ -325,6 +325,12 @@ def test_demo(medxgan, tmp_path, tiny_bundle, monkeypatch):
     assert all("occlusion" in fact["methods"] for fact in facts)
 
 
+@pytest.mark.parametrize("command", ["explain", "evaluate", "audit"])
+def test_the_best_slice_is_the_default_of_explain_alone(medxgan, command):
+    described = " ".join(medxgan(command, "--help").out.split())
+    assert ("By default best of a NIfTI file" in described) == (command == "explain")
+
+
 def test_explanations_of_other_images_are_not_left_beside_new_ones(
     medxgan, tmp_path, tiny_bundle, monkeypatch
 ):
@@ -377,7 +383,10 @@ def test_inspect(medxgan, tmp_path, phantom_archive, classifier_file, tiny_bundl
         (tmp_path / "folder", ["data set in folders", "known for 8 images", "fit-classifier"]),
         (flat, ["data set in folders", "unlabelled", "explain BUNDLE"]),
         (classifier_file, ["is a classifier", "cnn", "logits", "train DATA --classifier"]),
-        (tiny_bundle, ["is a bundle", "none needed", "cnn", "inside", "explains badly"]),
+        (
+            tiny_bundle,
+            ["is a bundle", "held-out images", "none needed", "cnn", "inside", "explains badly"],
+        ),
         (tiny_bundle / "bundle.json", ["is a bundle"]),
         ("shipped", ["is a bundle", "explain shipped IMAGE"]),
         (settings, ["settings of a training run", "tiny", "structure_code", "--config"]),

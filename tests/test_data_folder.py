@@ -102,7 +102,7 @@ def test_images_of_all_kinds_are_brought_to_one_shape(tmp_path):
     assert set(data.notes[:3]) == {
         "2 of 3 images resized to 8 x 8 pixels",
         "1 of 3 images made grey from colour (luma)",
-        "1 of 3 images padded to a square with the darkest value of their border",
+        "1 of 3 images padded to a square with the darkest value of the border",
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from medxgan.counting import counted
 from medxgan.data.building import build_dataset
 from medxgan.data.dataset import Dataset
 from medxgan.data.faults import about
@@ -201,5 +202,6 @@ def _notes(rows: Sequence[Row], empty: int) -> list[str]:
     counts = Counter(change for row in rows for change in row.changes)
     notes = [f"{count} of {len(rows)} images {change}" for change, count in counts.items()]
     if empty:
-        notes.append(f"{empty} frames or slices passed over that are one grey all over")
+        passed_over = counted(empty, "frame or slice", "frames or slices")
+        notes.append(f"{passed_over} passed over, one grey all over")
     return notes

@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
+from medxgan.counting import counted
 from medxgan.data.dataset import Dataset, SplitName
 from medxgan.data.formats import kind_of
 from medxgan.data.images import check_shown, count_images, decode_images, to_sample
@@ -199,7 +200,8 @@ def _read_file(
         check_shown(path, empty[0])
     notes = presentation.deviations([kind])
     if empty:
-        notes += (f"{path.name}: {len(empty)} frames or slices passed over, one grey all over",)
+        passed_over = counted(len(empty), "frame or slice", "frames or slices")
+        notes += (f"{path.name}: {passed_over} passed over, one grey all over",)
     wants_best = presentation.slice or ("best" if kind == "nifti" else "all")
     if wants_best == "best" and presentation.score is not None and len(samples) > 1:
         scores = presentation.score(torch.stack([sample.image for sample in samples]))

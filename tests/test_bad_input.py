@@ -395,7 +395,9 @@ def test_no_space(
     assert left <= {"settings.toml"}  # of the run: whole, and written before the first step
 
 
-def test_phantoms_do_not_go_among_other_files(medxgan, tmp_path):
+def test_phantoms_do_not_go_among_other_files(medxgan, tmp_path, monkeypatch):
+    """Nor are any drawn before that is found out."""
+    monkeypatch.setattr("medxgan.data.phantom.make_phantoms", None)
     (tmp_path / "thesis.txt").write_text("keep")
     outcome = medxgan("phantom", tmp_path, "--count", 4, "--size", 32)
     assert outcome.code == 2

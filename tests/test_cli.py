@@ -67,6 +67,18 @@ def test_as_a_program():
     assert ended.stderr.count("\n") == 1
 
 
+def test_a_wrong_path_is_said_before_anything_is_loaded():
+    """Importing PyTorch takes seconds on a cold disk."""
+    command = "import sys; from medxgan.cli import main; sys.modules['torch'] = None; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", command, "inspect", "nowhere"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stderr.startswith("Error: nowhere does not exist; check the path")
+
+
 @pytest.mark.parametrize("name", ["set.npz", "set"])
 def test_phantom(medxgan, tmp_path, name):
     out = tmp_path / name
@@ -313,6 +325,33 @@ def test_demo(medxgan, tmp_path, tiny_bundle, monkeypatch):
     assert all("occlusion" in fact["methods"] for fact in facts)
 
 
+@pytest.mark.parametrize("command", ["explain", "evaluate", "audit"])
+def test_the_best_slice_is_the_default_of_explain_alone(medxgan, command):
+    described = " ".join(medxgan(command, "--help").out.split())
+    assert ("By default best of a NIfTI file" in described) == (command == "explain")
+
+
+def test_explanations_of_other_images_are_not_left_beside_new_ones(
+    medxgan, tmp_path, tiny_bundle, monkeypatch
+):
+    pictures = [tmp_path / f"{name}.png" for name in ("ann", "bob")]
+    for row, picture in enumerate(pictures):
+        Image.fromarray(np.arange(row, 1024 + row, dtype=np.uint16).reshape(32, 32)).save(picture)
+    out = tmp_path / "explained"
+    options = ("--out", out, "--methods", "difference", "--quiet")
+    assert medxgan("explain", tiny_bundle, pictures[0], *options).code == 0
+    assert medxgan("explain", tiny_bundle, *pictures, *options).code == 0
+    assert medxgan("explain", tiny_bundle, *pictures, *options).code == 0
+    before = (out / "explanations.csv").read_bytes()
+    outcome = medxgan("explain", tiny_bundle, pictures[0], *options)
+    assert outcome.code == 2
+    assert "holds 1 explanation of an earlier run that this one does not replace" in outcome.err
+    assert (out / "explanations.csv").read_bytes() == before
+    monkeypatch.setattr(demo, "BUNDLE", str(tiny_bundle))
+    outcome = medxgan("demo", "--out", out)
+    assert outcome.code == 2 and "holds 2 explanations of an earlier run" in outcome.err
+
+
 def test_demo_subjects_are_fresh():
     first, again, other = (demo.demo_inputs(32, seed) for seed in (1, 1, 2))
     torch.testing.assert_close(first.images, again.images, rtol=0, atol=0)
@@ -333,7 +372,9 @@ def test_inspect(medxgan, tmp_path, phantom_archive, classifier_file, tiny_bundl
     flat = tmp_path / "flat"
     flat.mkdir()
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(flat / "scan.png")
-    monkeypatch.setattr("medxgan.inspection.shipped_bundles", lambda: {"shipped": tiny_bundle})
+    for place in ("inspection", "shipped"):
+        name = f"medxgan.{place}.shipped_bundles"
+        monkeypatch.setattr(name, lambda: {"shipped": tiny_bundle})
     monkeypatch.setattr("medxgan.inspection.find_bundle", lambda name: tiny_bundle)
 
     for source, expected in (
@@ -342,7 +383,10 @@ def test_inspect(medxgan, tmp_path, phantom_archive, classifier_file, tiny_bundl
         (tmp_path / "folder", ["data set in folders", "known for 8 images", "fit-classifier"]),
         (flat, ["data set in folders", "unlabelled", "explain BUNDLE"]),
         (classifier_file, ["is a classifier", "cnn", "logits", "train DATA --classifier"]),
-        (tiny_bundle, ["is a bundle", "none needed", "cnn", "inside", "explains badly"]),
+        (
+            tiny_bundle,
+            ["is a bundle", "held-out images", "none needed", "cnn", "inside", "explains badly"],
+        ),
         (tiny_bundle / "bundle.json", ["is a bundle"]),
         ("shipped", ["is a bundle", "explain shipped IMAGE"]),
         (settings, ["settings of a training run", "tiny", "structure_code", "--config"]),
@@ -364,6 +408,17 @@ def test_inspect_a_description(medxgan, tmp_path, classifier_file):
     outcome = medxgan("inspect", described)
     assert outcome.code == 0
     assert "mean [0.5], standard deviation [0.2]" in outcome.out
+
+
+def test_inspect_names_the_viewer_for_what_explain_wrote(medxgan, tmp_path, tiny_bundle):
+    picture, out = tmp_path / "scan.png", tmp_path / "explained"
+    Image.fromarray(np.arange(1024, dtype=np.uint16).reshape(32, 32)).save(picture)
+    quick = ("--methods", "difference", "--quiet")
+    assert medxgan("explain", tiny_bundle, picture, "--out", out, *quick).code == 0
+    outcome = medxgan("inspect", out)
+    assert f"{out} is a folder of explanations." in outcome.out
+    assert f"medxgan view {out}\n" in outcome.out
+    assert f"medxgan view {out / 'scan'}\n" in medxgan("inspect", out / "scan").out
 
 
 @pytest.mark.parametrize(
@@ -460,7 +515,7 @@ def test_our_own_faults_keep_their_traceback(monkeypatch):
 
     monkeypatch.setattr("medxgan.inspection.inspect", broken)
     with pytest.raises(RuntimeError, match="a bug"):
-        main(["inspect", "scan.png"])
+        main(["inspect", "."])
 
 
 def test_places_to_write_to(tmp_path):

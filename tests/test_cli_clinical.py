@@ -72,7 +72,7 @@ def test_explain_the_best_slice_of_a_volume(medxgan, tmp_path, tiny_bundle, volu
     outcome = medxgan("explain", tiny_bundle, volume, "--out", tmp_path / "best", *QUICK)
     assert outcome.code == 0, outcome.err
     (best,) = explained(tmp_path / "best")
-    assert f"{best} is the slice on which the classifier is most sure, among 6" in outcome.err
+    assert f"{best} is the best of 6 slices of" in outcome.err
     medxgan("explain", tiny_bundle, volume, "--slice", "all", "--out", tmp_path / "all", *QUICK)
     names = explained(tmp_path / "all")
     assert names == [f"brain-axial-0{number}" for number in range(1, 7)]
@@ -155,7 +155,7 @@ def test_evaluate_takes_the_best_slice_of_each_volume(medxgan, tmp_path, volumes
     explainer = load(str(tiny_bundle))
     best = explainer.open_dataset(volumes, Presentation(slice="best"))
     every = explainer.open_dataset(volumes)
-    evidence = explainer.classifier.log_odds(every.images(), explainer.target)
+    evidence = explainer.presentation().score(every.images())
     for name, group in zip(best.names, best.groups, strict=True):
         inside = np.flatnonzero(every.groups == group)
         assert len(inside) == 4
@@ -164,7 +164,7 @@ def test_evaluate_takes_the_best_slice_of_each_volume(medxgan, tmp_path, volumes
         *("evaluate", tiny_bundle, volumes, "--split", "all", "--slice", "best", "--codes", 8),
         *("--no-controls", "--methods", "difference", "--out", tmp_path / "figures"),
     )
-    assert "12 volumes or series: the slice on which the classifier is most sure" in outcome.err
+    assert "the best slice of 12 volumes or series: most evidence" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -196,4 +196,4 @@ def test_the_best_slice_needs_a_classifier(medxgan, tmp_path, volumes):
     out = tmp_path / "model.safetensors"
     outcome = medxgan("fit-classifier", volumes, "--slice", "best", "--out", out)
     assert outcome.code == 2
-    assert "--slice best takes the slice on which a bundle's classifier is most sure" in outcome.err
+    assert "--slice best takes the slice of most evidence for the class" in outcome.err

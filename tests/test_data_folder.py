@@ -102,7 +102,7 @@ def test_images_of_all_kinds_are_brought_to_one_shape(tmp_path):
     assert set(data.notes[:3]) == {
         "2 of 3 images resized to 8 x 8 pixels",
         "1 of 3 images made grey from colour (luma)",
-        "1 of 3 images padded to a square with the darkest value of their border",
+        "1 of 3 images padded to a square with the darkest value of the border",
     }
 
 
@@ -141,8 +141,8 @@ def test_what_is_passed_over_is_said(tmp_path):
     data = open_dataset(tmp_path)
     assert len(data) == 6
     assert data.notes[:2] == (
-        "1 other files passed over (.txt)",
-        "1 images outside the class folders passed over",
+        "1 other file passed over (.txt)",
+        "1 image outside the class folders passed over",
     )
 
 

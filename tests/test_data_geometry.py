@@ -64,7 +64,7 @@ def test_padding_takes_the_median_border_of_each_colour():
     image[0, :, 0, :2] = [[90, 230], [60, 225], [120, 235]]
     fitted = fit(image)
     assert fitted.images[0, :, 0, 0].tolist() == [220, 150, 190]
-    assert fitted.changes == ("padded to a square with the median colour of their border",)
+    assert fitted.changes == ("padded to a square with the median colour of the border",)
 
 
 def test_grey_made_colour_is_padded_as_grey():
@@ -73,7 +73,7 @@ def test_grey_made_colour_is_padded_as_grey():
     np.testing.assert_array_equal(fitted.images, fit(image).images.repeat(3, axis=1))
     assert fitted.changes == (
         "made colour by repeating the grey channel",
-        "padded to a square with the darkest value of their border",
+        "padded to a square with the darkest value of the border",
     )
 
 

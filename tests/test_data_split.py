@@ -61,6 +61,21 @@ def test_few_groups_still_fill_every_part(count):
     assert set(parts.tolist()) == {0, 1, 2}
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("volumes", [6, 8, 10])
+def test_few_volumes_show_both_labels_in_every_part(volumes, seed):
+    labels, groups = np.repeat([0, 1] * (volumes // 2), 7), np.repeat(np.arange(volumes), 7)
+    parts, _ = complete_splits(None, labels, groups.astype(str), seed)
+    assert all(len(found) == 1 for found in parts_of_groups(parts, groups).values())
+    assert [set(labels[parts == part].tolist()) for part in range(3)] == [{0, 1}] * 3
+
+
+def test_a_part_gives_no_label_away_that_it_needs():
+    labels, groups = np.array([0, 0, 0, 1]), np.array(list("abcd"))
+    parts = split_by_group(labels, groups, (0.5, 0.5), seed=0)
+    assert sorted(len(set(labels[parts == part].tolist())) for part in range(2)) == [1, 2]
+
+
 def test_a_complete_split_is_kept():
     given = np.array([0, 1, 2, 2], dtype=np.uint8)
     splits, notes = complete_splits(given, np.zeros(4, int), np.array(list("abcd")), seed=0)

@@ -206,4 +206,4 @@ def test_a_table_of_values_counts_elsewhere_as_another_file(folder):
     (root / "sick" / "values.csv").write_text("path,value\nc.png,1\n")
     data = open_dataset(root)
     assert data.values is None
-    assert any("1 other files passed over (.csv)" in note for note in data.notes)
+    assert any("1 other file passed over (.csv)" in note for note in data.notes)

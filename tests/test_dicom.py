@@ -518,7 +518,7 @@ def test_empty_frames_are_passed_over(tmp_path):
     path = dicom(tmp_path / "run.dcm", frames(1, 0, 0.5), **WINDOW)
     inputs = read_inputs([path], size=8, channels=1)
     assert inputs.names == ["run-frame-01", "run-frame-03"]
-    assert inputs.notes[-1] == "run.dcm: 1 frames or slices passed over, one grey all over"
+    assert inputs.notes[-1] == "run.dcm: 1 frame or slice passed over, one grey all over"
 
 
 def test_functional_groups(tmp_path):

@@ -708,20 +708,27 @@ class TestCommand:
     ):
         good = dicom(tmp_path / "good.dcm", pixels(32, 32), **PATIENT)
         poor = dicom(tmp_path / "poor.dcm", pixels(32, 32) + 1, **PATIENT, StudyInstanceUID=None)
-        options = (*self.QUICK, "--dicom-out", "difference", "--out", tmp_path / "out")
-        outcome = medxgan("explain", tiny_bundle, good, poor, *options)
+        options = (*self.QUICK, "--dicom-out", "difference", "--out")
+        outcome = medxgan("explain", tiny_bundle, good, poor, *options, tmp_path / "out")
         assert outcome.code == 0, outcome.err
         assert "poor.dcm has no valid StudyInstanceUID" in outcome.err
         assert len(objects(tmp_path / "out")) == 1
-        outcome = medxgan("explain", tiny_bundle, poor, *options)
+        outcome = medxgan("explain", tiny_bundle, poor, *options, tmp_path / "other")
         assert outcome.code == 2
         assert "no DICOM object was written: " in outcome.err
 
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [
-            (("--dicom-out", "ig"), "--dicom-out can write the maps that --methods names"),
-            (("--dicom-out", "difference", "--dicom-kind", "x"), "--dicom-kind must be another"),
+            (
+                ("--dicom-out", "ig"),
+                "--dicom-out can write the maps that --methods names, got 'ig'; choose from: "
+                "difference, grad-cam\n",
+            ),
+            (
+                ("--dicom-out", "difference", "--dicom-kind", "sc"),
+                "--dicom-kind must be parametric-map or secondary-capture, got 'sc'",
+            ),
             (("--dicom-kind", "parametric-map"), "name them by --dicom-out"),
         ],
     )

@@ -86,7 +86,7 @@ def test_a_clinical_folder(tmp_path):
     (tmp_path / "README").write_text("read me")
     inputs = read_inputs([tmp_path], size=8, channels=1)
     assert inputs.names == ["PT1/SE1/IM2", "PT1/SE1/IM1"]
-    assert "1 DICOM files without pixels passed over" in inputs.notes
+    assert "1 DICOM file without pixels passed over" in inputs.notes
     assert "2 other files passed over (DICOMDIR, README)" in inputs.notes
     (tmp_path / "alone").mkdir()
     header.save_as(tmp_path / "alone" / "SR1")
@@ -124,7 +124,7 @@ def test_maps_that_came_back_from_a_pacs_are_no_scans(tmp_path, kind):
     dicom(tmp_path / "b.dcm", SOPClassUID=kind, Manufacturer="ACME", **WINDOW)
     inputs = read_inputs([tmp_path], size=8, channels=1)
     assert inputs.names == ["a.dcm", "b.dcm"]
-    assert "1 DICOM files with maps by medxgan passed over" in inputs.notes
+    assert "1 DICOM file with maps by medxgan passed over" in inputs.notes
     assert read_inputs([path], size=8, channels=1).names == ["map"], "where it is named itself"
     for name in "ab":
         (tmp_path / f"{name}.dcm").unlink()
@@ -150,7 +150,7 @@ def test_the_best_slice_of_a_series(tmp_path):
     mean = Presentation(slice="best", score=lambda images: images.mean((1, 2, 3)))
     inputs = read_inputs([tmp_path], size=8, channels=1, presentation=mean)
     assert inputs.names == ["2.dcm"]
-    assert "2.dcm is the slice on which the classifier is most sure" in inputs.notes
+    assert "2.dcm is the best slice: most evidence" in "".join(inputs.notes)
 
 
 def test_one_window_for_a_folder(tmp_path):
@@ -296,7 +296,7 @@ def test_a_file_of_frames_in_a_data_set(tmp_path):
     assert known.tolist() == [False, False, True, True]
     assert not masks[2].any()
     assert torch.nonzero(masks[3])[[0, -1]].tolist() == [[2, 5], [3, 6]]
-    assert "2 frames or slices passed over that are one grey all over" in data.notes
+    assert "2 frames or slices passed over, one grey all over" in data.notes
     torch.testing.assert_close(data.images([1])[0], read_image(path, frame=2).image)
 
 

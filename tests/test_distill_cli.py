@@ -74,15 +74,16 @@ def test_quiet_is_quiet(medxgan, described, phantom_archive, tmp_path):
 
 
 def test_training_against_a_model_without_gradients_names_distill(
-    medxgan, described, phantom_archive, tmp_path, model_files
+    medxgan, described, phantom_archive, tmp_path
 ):
+    """By what the user gave, a description: the model in it alone would need a specification."""
     command = ("train", phantom_archive, "--out", tmp_path / "run", "--preset", "tiny")
     outcome = medxgan(*command, "--classifier", described)
     assert outcome.code == 2
     assert outcome.err.splitlines()[-1] == (
         "Error: medXGAN is trained through the gradients of the model, and an ONNX model gives "
         "none; distil it first and train against the surrogate: medxgan distill "
-        f"{model_files.onnx} DATA --out surrogate.safetensors; or train from images alone, with "
+        f"{described} DATA --out surrogate.safetensors; or train from images alone, with "
         "--method stylegan"
     )
     assert not (tmp_path / "run" / "checkpoint.pt").exists()

@@ -269,3 +269,19 @@ def test_a_16_bit_data_set_is_read_on_the_scale_of_the_training_data(tiny_bundle
     data = explainer.open_dataset(tmp_path / "scans.npz")
     assert data.limits == (limits or (0.0, 1023.0))
     assert any("brightest pixel" in note for note in data.notes) == (limits is None)
+
+
+def test_the_best_slice_is_one_that_the_bundle_can_draw(tiny_bundle, images):
+    """However much evidence another one shows; of all where it can draw none."""
+    explainer = package.load(tiny_bundle, device="cpu")
+    evidence = explainer.classifier.log_odds(images, explainer.target)
+    lengths = explainer.encoder(images)[0].square().mean(dim=1).sqrt()
+    wide = dict.fromkeys(("reconstruction_error", "structure_length", "pathology_length"), 1e9)
+    refused = int(evidence.argmax())
+    limit = float(lengths[lengths < lengths[refused]].max())
+    within = int(torch.where(lengths <= limit, evidence, -torch.inf).argmax())
+    for length, expected in ((1e9, refused), (0.0, refused), (limit, within)):
+        limits = explainer.bundle.thresholds.model_copy(update=wide | {"structure_length": length})
+        explainer.bundle = explainer.bundle.model_copy(update={"thresholds": limits})
+        score = explainer.presentation().score
+        assert int(score(images).argmax()) == expected

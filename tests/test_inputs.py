@@ -164,3 +164,29 @@ def test_errors(tmp_path, scans):
     (tmp_path / "scan.bmp").write_bytes(b"BM")
     with pytest.raises(DataError, match=r"of type '\.bmp'"):
         read_inputs([tmp_path / "scan.bmp"], size=16, channels=1)
+
+
+def test_all_images_of_a_folder_are_explained(scans):
+    """Also those beside class and split folders, which no data set takes."""
+    draw(scans / "loose.png")
+    draw(scans / "others" / "deep" / "er.png")
+    names = read_inputs([scans], size=16, channels=1).names
+    assert len(names) == 10 and {"loose.png", "others/deep/er.png"} <= {*names}
+    (scans / "others" / "deep" / "er.png").unlink()
+    inputs = read_inputs([scans], size=16, channels=1)
+    assert inputs.labels == [None, 0, 0, 1, 1, 0, 0, 1, 1]
+    assert sum(mask is not None for mask in inputs.masks) == 1
+    assert len(read_inputs([scans], size=16, channels=1, split="test")) == 4
+    assert "1 image outside the class folders passed over" in open_dataset(scans).notes
+
+
+def test_earlier_explanations_are_passed_over(tmp_path):
+    draw(tmp_path / "scan.png")
+    for name in ("original.png", "frames/frame-00.png"):
+        draw(tmp_path / "explained" / "scan" / name)
+    (tmp_path / "explained" / "scan" / "explanation.json").write_text("{}")
+    inputs = read_inputs([tmp_path], size=16, channels=1)
+    assert inputs.names == ["scan.png"]
+    assert inputs.notes == ("1 explanation by medxgan passed over",)
+    with pytest.raises(DataError, match="in class folders, got explanations by medxgan"):
+        read_inputs([tmp_path / "explained"], size=16, channels=1)

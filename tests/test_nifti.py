@@ -209,7 +209,7 @@ def test_the_best_slice(tmp_path):
     inputs = read_inputs([path], size=16, channels=1, presentation=best)
     assert inputs.names == ["brain-axial-09"]
     assert asked == [(14, 1, 16, 16)]
-    assert any("the classifier is most sure, among 14" in note for note in inputs.notes)
+    assert any("is the best of 14 slices of" in note for note in inputs.notes)
     every = Presentation(slice="all", score=score)
     assert len(read_inputs([path], size=16, channels=1, presentation=every)) == 14
     nifti(tmp_path / "d" / "a.nii", voxels)

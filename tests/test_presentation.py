@@ -41,5 +41,5 @@ def test_other_mistakes():
         parse_presentation(axis="coronel")
     with pytest.raises(ConfigError, match="--volume counts from 1, got 0"):
         parse_presentation(volume=0)
-    with pytest.raises(ConfigError, match="--slice best takes the slice on which a bundle's"):
+    with pytest.raises(ConfigError, match="--slice best takes the slice of most evidence"):
         parse_presentation(slice="best")

@@ -118,7 +118,8 @@ def test_a_port_in_use_is_one_sentence(medxgan, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "there is no bundle 'nowhere'"),
+        (["nowhere"], "there is no folder of explanations and no bundle 'nowhere': name what"),
+        (["brain-fantom"], "did you mean 'brain-phantom'?"),
         (["empty"], "empty holds neither explanations nor a bundle"),
         (["out", "--host", "0.0.0.0"], "--host 0.0.0.0 lets others in: give a --token"),
         (["out", "--token", "short"], "--token must have at least 16 characters"),

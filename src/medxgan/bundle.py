@@ -8,7 +8,6 @@ has no classifier, see ``style_bundle.py``. Nothing is unpickled.
 """
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -26,6 +25,7 @@ from medxgan.networks.encoder import Encoder
 from medxgan.networks.medxgan import TwoCodeGenerator
 from medxgan.networks.published import PublishedGenerator
 from medxgan.packing import fill, pack, read_tensors
+from medxgan.shipped import MANIFEST_NAME, shipped_bundles
 from medxgan.stored_classifier import (
     ClassifierRecord,
     at_recorded_threshold,
@@ -45,6 +45,7 @@ from medxgan.style_bundle import (
 from medxgan.types import ClassifierSpec
 
 __all__ = [
+    "MANIFEST_NAME",
     "Bundle",
     "ClassifierRecord",
     "DrawingPart",
@@ -56,12 +57,10 @@ __all__ = [
     "read_manifest",
     "record_classifier",
     "save_bundle",
-    "shipped_bundles",
 ]
 
 FORMAT_VERSION = 2  # 1: all weights in float16
 NEWEST_FORMAT = STYLE_FORMAT
-MANIFEST_NAME = "bundle.json"
 WEIGHTS_NAME = "weights.safetensors"
 
 
@@ -195,12 +194,6 @@ def _tensors(bundle: Bundle) -> dict[str, Tensor]:
         if classifier is not None and record is not None and record.included:
             tensors |= classifier_tensors(classifier, name)
     return tensors
-
-
-def shipped_bundles() -> dict[str, Path]:
-    """Name -> folder of the bundles that come with the package."""
-    root = Path(str(files("medxgan"))) / "bundles"
-    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{MANIFEST_NAME}"))}
 
 
 def find_bundle(name_or_path: str | Path) -> Path:

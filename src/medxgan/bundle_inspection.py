@@ -43,7 +43,10 @@ def bundle_finding(folder: Path, source: str) -> Finding:
         "trusted up to": f"reconstruction error {limits.reconstruction_error:.3f}, prediction gap "
         f"{limits.prediction_gap:.2f}, code lengths {limits.structure_length:.2f} and "
         f"{limits.pathology_length:.2f} ({limits.quantile:.0%} of {limits.images} images)",
-        **{f"{name} images": figure_words(part) for name, part in manifest.metrics.items()},
+        **{
+            f"{name.replace('_', '-')} images": figure_words(part)
+            for name, part in manifest.metrics.items()
+        },
         **({"warning": warning} if warning else {}),
         **_shown_facts(manifest),
         "licence of the data": manifest.data_licence,
@@ -67,7 +70,10 @@ def _style_bundle(manifest: StyleManifest, folder: Path, source: str) -> Finding
         "trained on": _training_words(manifest),
         "trusted up to": f"reconstruction error {limits.reconstruction_error:.3f}, code distance "
         f"{limits.code_distance:.2f} ({limits.quantile:.0%} of {limits.images} images)",
-        **{f"{name} images": figure_words(part) for name, part in manifest.metrics.items()},
+        **{
+            f"{name.replace('_', '-')} images": figure_words(part)
+            for name, part in manifest.metrics.items()
+        },
         **_shown_facts(manifest),
         "licence of the data": manifest.data_licence,
         "written by": f"medxgan {manifest.generator_version}",

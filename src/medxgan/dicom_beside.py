@@ -54,7 +54,7 @@ def parse_dicom_out(maps: str | None, kind: str | None, methods: Sequence[str]) 
             raise ConfigError("--dicom-kind says how maps are written; name them by --dicom-out")
         return None
     names = tuple(dict.fromkeys(name.strip() for name in maps.split(",")))
-    known = (DIFFERENCE, *methods)
+    known = tuple(dict.fromkeys((DIFFERENCE, *methods)))
     for name in names:
         if name not in known:
             raise ConfigError(
@@ -63,7 +63,9 @@ def parse_dicom_out(maps: str | None, kind: str | None, methods: Sequence[str]) 
             )
     chosen = kind or "parametric-map"
     if chosen not in KINDS:
-        raise ConfigError(f"--dicom-kind must be another, got '{chosen}'; {nearest(chosen, KINDS)}")
+        raise ConfigError(
+            f"--dicom-kind must be {' or '.join(KINDS)}, got '{chosen}'; name one of them"
+        )
     load_highdicom()
     return DicomOut(names, chosen)
 

@@ -29,11 +29,14 @@ from medxgan.inversion import (
     cold_start,
     encode,
     refine,
+    root_mean_square,
 )
 from medxgan.surrogate_notes import surrogate_notes
 from medxgan.types import ClassifierSpec, Explanation, Generator, Latent
 
 IMAGES_AT_ONCE = 32
+UNDRAWABLE = 1e4
+"""Log-odds that a slice loses in the choice of the best one if the bundle cannot draw it."""
 CANDIDATES = 24
 ALTERNATIVES = 4
 
@@ -196,8 +199,7 @@ class Explainer:
         """Read files, folders and archives as the images that this bundle takes.
 
         Of a NIfTI file that is named itself that is the best slice, unless ``presentation`` chooses
-        others: the one on which the log-odds of the explained class are greatest. Of folders and
-        DICOM files it is all that show something.
+        others: see ``presentation``. Of folders and DICOM files it is all that show something.
 
         Raises:
             DataError: one of them cannot be read, or has no such split.
@@ -232,16 +234,32 @@ class Explainer:
     def presentation(self, chosen: Presentation = AS_STORED) -> Presentation:
         """How DICOM and NIfTI files are shown: as chosen, else as the bundle was trained with.
 
-        The best slice is the one on which the model is most sure.
+        The best slice is the one on which the log-odds of the explained class are greatest, of
+        those that generator and encoder can draw; of all where there is none, or no encoder.
         """
 
+        def score_part(images: Tensor) -> Tensor:
+            evidence = self.classifier.log_odds(images, self.target)
+            return torch.where(self._drawable(images), evidence, evidence - UNDRAWABLE)
+
         def score(images: Tensor) -> Tensor:
-            return evaluate(
-                lambda part: self.classifier.log_odds(part, self.target), images.to(self.device)
-            )
+            return evaluate(score_part, images.to(self.device))
 
         kept = self.bundle.presentation
         return replace(chosen, score=chosen.score or score, kept=kept)
+
+    def _drawable(self, images: Tensor) -> Tensor:
+        """Are codes and reconstructions of images within the bundle's limits? bool ``[N]``."""
+        if self._encoder is None:
+            return torch.ones(len(images), dtype=torch.bool, device=images.device)
+        limits = self.bundle.thresholds
+        latent = encode(self._encoder, images, self._scores(images) >= 0.5)
+        error = (images - self.generator(latent.z1, latent.z2)).abs().mean(dim=(1, 2, 3))
+        return (
+            (error <= limits.reconstruction_error)
+            & (root_mean_square(latent.z1) <= limits.structure_length)
+            & (root_mean_square(latent.z2) <= limits.pathology_length)
+        )
 
     def invert(self, images: Tensor, settings: ExplainSettings) -> Latent:
         """Codes of images ``[N, C, H, W]`` by encoder or cold start, refined if asked for."""

@@ -14,9 +14,11 @@ from medxgan.data import Inputs
 from medxgan.explain.scores import evaluate, probability
 from medxgan.explain.series import Series
 from medxgan.explain.settings import DEFAULT_METHODS, ExplainSettings, make_settings
+from medxgan.explained import check_replaced
 from medxgan.explainer import IMAGES_AT_ONCE, Explainer
 from medxgan.explanations import Explanations
 from medxgan.quality import poorness, share_text
+from medxgan.report.saving import unique_folder_names
 from medxgan.scoretext import words_for
 from medxgan.surrogate_notes import here_text
 from medxgan.types import ProblemKind
@@ -81,6 +83,15 @@ def explain_inputs(
         explanations += explained
         on_done(len(explanations))
     return explanations
+
+
+def check_folders(out: Path, inputs: Inputs) -> None:
+    """Refuse to write explanations of ``inputs`` beside others that would stay.
+
+    Raises:
+        OutputError: ``out`` holds an explanation of an image that is not among ``inputs``.
+    """
+    check_replaced(out, unique_folder_names(inputs.names))
 
 
 def write_explanations(

@@ -7,11 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medxgan.bundle import (
-    MANIFEST_NAME,
-    find_bundle,
-    shipped_bundles,
-)
+from medxgan.bundle import MANIFEST_NAME, find_bundle
 from medxgan.bundle_inspection import bundle_finding, direction_finding
 from medxgan.classifiers.model_files import kind_of_file
 from medxgan.config import TrainingSettings, load_settings, settings_to_toml
@@ -21,6 +17,7 @@ from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import SPLIT_NAMES
 from medxgan.direction_file import MANIFEST_NAME as DIRECTION_MANIFEST
 from medxgan.errors import DataError
+from medxgan.explained import FACTS_FILE, TABLE_FILE, explanation_folders
 from medxgan.image_inspection import image_finding, note_facts
 from medxgan.model_inspection import (
     Facts,
@@ -33,6 +30,7 @@ from medxgan.model_inspection import (
     specification_finding,
     weights_finding,
 )
+from medxgan.shipped import check_there, shipped_bundles
 from medxgan.training.loop import LOG_NAME
 from medxgan.training.state import CHECKPOINT_NAME
 
@@ -69,10 +67,8 @@ def inspect(
     if not path.exists():
         if source in shipped_bundles():
             return bundle_finding(find_bundle(source), source)
-        if ":" in source or spec is not None:
-            return classifier_finding(source, given)
-        names = ", ".join(shipped_bundles()) or "none"
-        raise DataError(f"{source} does not exist; check the path (shipped bundles: {names})")
+        check_there(source, may_be_code=spec is not None)
+        return classifier_finding(source, given)
     if path.is_dir():
         return _folder(path)
     model_kind = kind_of_file(path)
@@ -107,6 +103,11 @@ def _folder(path: Path) -> Finding:
         return direction_finding(path)
     if (path / CHECKPOINT_NAME).is_file():
         return _run(path)
+    if (path / FACTS_FILE).is_file():
+        return Finding("the folder of an explanation", {}, f"view {path}")
+    if (path / TABLE_FILE).is_file() or explanation_folders(path):
+        facts = {"explanations": str(len(explanation_folders(path)))}
+        return Finding("a folder of explanations", facts, f"view {path}")
     return _dataset(path)
 
 

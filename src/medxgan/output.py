@@ -12,7 +12,7 @@ def check_writable_folder(folder: Path, inputs: Sequence[Path] = ()) -> None:
 
     Args:
         folder: where pictures will be written.
-        inputs: what is read; pictures in a folder of images would be read as such the next time.
+        inputs: what is read; pictures in a folder of images might be read as such the next time.
 
     Raises:
         OutputError: a file is in the way, there is no permission or no space, or it lies in one of
@@ -27,8 +27,8 @@ def check_writable_folder(folder: Path, inputs: Sequence[Path] = ()) -> None:
     for read in inputs:
         if read.is_dir() and folder.resolve().is_relative_to(read.resolve()):
             raise OutputError(
-                f"--out must not lie in the folder that is read, where its pictures would be taken "
-                f"for images the next time, got '{folder}' in '{read}'; choose another --out"
+                f"--out must not lie in the folder that is read, where its pictures would be among "
+                f"the images, got '{folder}' in '{read}'; choose another --out"
             )
     try:
         nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())

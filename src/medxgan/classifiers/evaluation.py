@@ -55,7 +55,8 @@ def check_labelled(view: LabelledImages, spec: ClassifierSpec, name: str) -> Non
     if len(present) < 2:
         raise DataError(
             f"the {name} set must show at least 2 classes, got only "
-            f"'{spec.class_names[present[0]]}'; add images of the others"
+            f"'{spec.class_names[present[0]]}'; add images of the others, or choose the sets "
+            "yourself by folders train, val and test"
         )
     check_shape(view, spec, name)
 

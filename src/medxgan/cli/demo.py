@@ -21,7 +21,7 @@ def demo(
     from medxgan.console import print_table
     from medxgan.explain import METHODS
     from medxgan.explain.settings import ExplainSettings
-    from medxgan.explaining import explain_inputs, summary_rows, write_explanations
+    from medxgan.explaining import check_folders, explain_inputs, summary_rows, write_explanations
     from medxgan.loader import load
     from medxgan.output import check_writable_folder
     from medxgan.progress import busy, duration_text, progress
@@ -30,6 +30,7 @@ def demo(
     check_writable_folder(out)
     explainer = load(demonstration.BUNDLE, device=device)
     inputs = demonstration.demo_inputs(explainer.spec.size, seed)
+    check_folders(out, inputs)
     settings = ExplainSettings(methods=tuple(METHODS), seed=seed)
     with progress("Explaining", len(inputs), "images", quiet=quiet) as report:
         explanations = explain_inputs(explainer, inputs, settings, report)

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from medxgan.cli.options import (
-    BestSlice,
     BundleAxis,
     BundleName,
     BundleWindow,
     Device,
     Direction,
     ExplainedModel,
+    InputSlice,
     Quiet,
     Refine,
     Seed,
@@ -29,7 +29,12 @@ def explain(
         list[Path], typer.Argument(metavar="INPUT", help="Images, folders or data sets.")
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the report.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the report; of an earlier one only if the same images are explained."
+        ),
+    ],
     split: Annotated[
         str | None, typer.Option(help="Of data sets, take only train, val or test.")
     ] = None,
@@ -59,7 +64,7 @@ def explain(
     spec: Spec = None,
     window: BundleWindow = None,
     axis: BundleAxis = None,
-    slice: BestSlice = None,
+    slice: InputSlice = None,
     volume: Volume = None,
     dicom_out: Annotated[
         str | None,
@@ -79,11 +84,13 @@ def explain(
     """Explain images, and write a report for the browser."""
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
+    from medxgan.counting import counted
     from medxgan.data import parse_presentation
     from medxgan.data.origin import kinds_of
     from medxgan.dicom_beside import check_dicom_inputs, parse_dicom_out, write_beside
     from medxgan.directed_series import check_series, series_of
     from medxgan.explaining import (
+        check_folders,
         explain_inputs,
         parse_settings,
         summary_rows,
@@ -105,6 +112,7 @@ def explain(
         check_series(explainer, to)
     with busy("Reading images", quiet=quiet):
         inputs = explainer.read(images, split, presentation)
+    check_folders(out, inputs)
     say_notes(inputs.notes, quiet=quiet)
     if dicom is not None:
         check_dicom_inputs(inputs)
@@ -130,8 +138,8 @@ def explain(
         print(f"Report written to {page}; open it in a browser.")
     if beside is not None and not quiet:
         print(
-            f"{len(beside.paths)} DICOM objects written into the folders beside it; they name the "
-            "patient as their sources do."
+            f"{counted(len(beside.paths), 'DICOM object')} written into the folders beside the "
+            "report, with the patient's name as in the sources."
         )
     if table is not None and not quiet:
         print(f"Series written to {table} and the folders beside it.")

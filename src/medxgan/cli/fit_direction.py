@@ -47,7 +47,7 @@ def fit_direction(
     quiet: Quiet = False,
 ) -> None:
     """Find the direction of a style-based generator that changes a model's answer."""
-    from medxgan.bundle import find_bundle, load_bundle, shipped_bundles
+    from medxgan.bundle import find_bundle, load_bundle
     from medxgan.classifiers import load_classifier
     from medxgan.console import print_table, say_notes
     from medxgan.device import choose_device
@@ -59,6 +59,7 @@ def fit_direction(
     from medxgan.fitting_direction import fit_direction as fit
     from medxgan.output import check_writable_folder
     from medxgan.progress import progress
+    from medxgan.shipped import shipped_bundles
     from medxgan.style_bundle import StyleBundle
 
     if kind not in KINDS:

@@ -23,6 +23,9 @@ def inspect(
     ] = False,
 ) -> None:
     """Say what a file or folder is, and how to use it."""
+    from medxgan.shipped import check_there
+
+    check_there(source, may_be_code=spec is not None)
     from medxgan.console import print_table
     from medxgan.inspection import inspect as look_at
 

@@ -47,7 +47,10 @@ Split = Annotated[
 ]
 Direction = Annotated[
     str | None,
-    typer.Option(help="Of a style-based generator: name or folder; the only one by default."),
+    typer.Option(
+        help="Of a style-based generator: name or folder; where it is left out the only one, in "
+        "the viewer the first by name whose model has gradients."
+    ),
 ]
 ExplainedModel = Annotated[
     str | None, typer.Option(help="The explained model, where the bundle does not hold it.")
@@ -106,8 +109,15 @@ Slice = Annotated[
 BestSlice = Annotated[
     str | None,
     typer.Option(
-        help="Of volumes, series and files of several frames: a number from 1; best, on which the "
-        "classifier is most sure; or all. By default best of a NIfTI file that is named itself, "
-        "all of others.",
+        help="Of volumes, series and files of several frames: a number from 1; best, of most "
+        "evidence for the explained class; or all, the default.",
+    ),
+]
+InputSlice = Annotated[
+    str | None,
+    typer.Option(
+        help="Of volumes, series and files of several frames: a number from 1; best, of most "
+        "evidence for the explained class; or all. By default best of a NIfTI file that is named "
+        "itself, all of others.",
     ),
 ]

@@ -34,10 +34,11 @@ def phantom(
     """Draw synthetic images, with lesion masks and healthy twins."""
     from medxgan.data import write_phantoms
     from medxgan.data.phantom import Kind, Task, make_phantoms
-    from medxgan.data.phantom_files import counts_text
+    from medxgan.data.phantom_files import check_free, counts_text
     from medxgan.output import check_writable_folder
     from medxgan.progress import progress
 
+    check_free(out)
     check_writable_folder(out.parent)
     chosen = cast(Kind, kind)  # make_phantoms refuses all others
     with progress("Drawing", count, "subjects", quiet=quiet) as report:

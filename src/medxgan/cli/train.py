@@ -167,6 +167,7 @@ def train(
             presentation=presentation.as_kept(),
             resume=resume,
             start=begun,
+            named=_named(classifier, weights, spec),
         )
         run = partial(train_medxgan, plan)
     with (
@@ -204,6 +205,12 @@ def _model(
 
     model = load_classifier(source, weights=weights, spec=spec)
     return model if threshold is None else model.with_threshold(threshold)
+
+
+def _named(source: str | None, weights: Path | None, spec: Path | None) -> str:
+    """The model as the user named it, with what belongs to it, for another command."""
+    options = (f" --{name} {path}" for name, path in (("weights", weights), ("spec", spec)) if path)
+    return f"{source}{''.join(options)}"
 
 
 def _check_options(method: str, of_classifier: Mapping[str, object], size: int | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from medxgan.counting import counted
 from medxgan.data.building import build_dataset
 from medxgan.data.dataset import Dataset
 from medxgan.data.faults import about
@@ -18,7 +19,7 @@ from medxgan.data.labels import Labels
 from medxgan.data.loading import Loaded, Row, Source, load_images
 from medxgan.data.mask_files import load_masks
 from medxgan.data.origin import Origin
-from medxgan.data.presentation import AS_STORED, Presentation, check_choice
+from medxgan.data.presentation import AS_STORED, BEST_SLICE, Presentation, check_choice
 from medxgan.data.values import Values
 from medxgan.errors import DataError
 
@@ -139,9 +140,9 @@ def _best(
         if len(places) > 1:
             row = images.rows[place]
             told.append(_name(entries[row.source].name, row.part))
-    notes = tuple(f"{name} is the slice on which the classifier is most sure" for name in told)
+    notes = tuple(f"{name} is the best slice: {BEST_SLICE}" for name in told)
     if len(told) > FEW:
-        notes = (f"{len(told)} volumes or series: the slice on which the classifier is most sure",)
+        notes = (f"the best slice of {len(told)} volumes or series: {BEST_SLICE}",)
     return Best(sorted(chosen), notes)
 
 
@@ -201,5 +202,6 @@ def _notes(rows: Sequence[Row], empty: int) -> list[str]:
     counts = Counter(change for row in rows for change in row.changes)
     notes = [f"{count} of {len(rows)} images {change}" for change, count in counts.items()]
     if empty:
-        notes.append(f"{empty} frames or slices passed over that are one grey all over")
+        passed_over = counted(empty, "frame or slice", "frames or slices")
+        notes.append(f"{passed_over} passed over, one grey all over")
     return notes

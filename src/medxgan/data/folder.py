@@ -12,6 +12,7 @@
     └── values.csv                  optional: a number an image, columns path and value
 
 Images that lie in no class folder are unlabelled, where there are no class folders beside them.
+Explanations that medxgan wrote are passed over.
 
 The DICOM files of a folder come in the order of their series; all that have a patient, a study or a
 patient's folder in common are one group. A NIfTI volume gives its slices, and is a group unless it
@@ -25,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medxgan.counting import counted
 from medxgan.data.dataset import Dataset
 from medxgan.data.entries import Entry, load_entries
 from medxgan.data.faults import about
@@ -39,6 +41,7 @@ from medxgan.data.split import SPLITS
 from medxgan.data.stacks import arrange_dicom, of_one_slice
 from medxgan.data.values import Values, text_values
 from medxgan.errors import DataError
+from medxgan.explained import FACTS_FILE
 
 MIRRORS = ("masks", "twins")
 VALUES_NAME = "values.csv"
@@ -61,8 +64,12 @@ def read_folder(
     channels: int | None,
     seed: int,
     presentation: Presentation = AS_STORED,
+    loose: bool = False,
 ) -> Dataset:
     """Read a data set from a folder; see `medxgan.data.open_dataset`.
+
+    With ``loose`` all images in it and below are taken, whether they lie in class folders or not;
+    should some lie in no split, the splits mean nothing.
 
     Raises:
         DataError: the folder is missing, forbidden, empty, or not laid out as above.
@@ -70,11 +77,11 @@ def read_folder(
         ConfigError: ``presentation`` asks what no file in it can give.
     """
     files = [path.relative_to(root) for path in list_files(root)]
-    pictures, notes = _choose_pictures(root, files)
+    pictures, notes = _choose_pictures(root, files, loose)
     arranged = arrange_dicom([root / picture for picture in pictures])
     pictures = [path.relative_to(root) for path in arranged.paths]
     notes += arranged.notes
-    split_layout = _has_split_layout(root, pictures)
+    split_layout = _has_split_layout(root, pictures, loose)
     places = [locate(picture, split_layout) for picture in pictures]
     grouped = group_files(
         [
@@ -101,7 +108,8 @@ def read_folder(
     unlabelled = int((labels < 0).sum())
     if unlabelled:
         notes += (f"{unlabelled} of {len(labels)} images lie in no class folder: unlabelled",)
-    splits = np.array([place.split for place in places], dtype=np.uint8) if split_layout else None
+    given = [place.split for place in places]
+    splits = None if None in given else np.array(given, dtype=np.uint8)
     kept = of_one_slice(entries, presentation)
     return load_entries(
         [entries[index] for index in kept],
@@ -125,29 +133,43 @@ def locate(picture: PurePath, split_layout: bool) -> Place:
     >>> locate(PurePath("tumour/patient7/slice3.png"), split_layout=False)
     Place(split=None, label='tumour', group='patient7')
     """
-    split = SPLITS[picture.parts[0].lower()] if split_layout else None
-    inner = picture.parts[1:] if split_layout else picture.parts
+    in_split = split_layout and len(picture.parts) > 1
+    split = SPLITS[picture.parts[0].lower()] if in_split else None
+    inner = picture.parts[1:] if in_split else picture.parts
     label = inner[0] if len(inner) > 1 else ""
     group = inner[1] if len(inner) > 2 else picture.as_posix()
     return Place(split, label, group)
 
 
-def _choose_pictures(root: Path, files: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
+def _choose_pictures(
+    root: Path, files: Sequence[Path], loose: bool
+) -> tuple[list[Path], tuple[str, ...]]:
     """The images themselves, and notes on what is passed over."""
-    own = [file for file in files if file.parts[0].lower() not in MIRRORS]
+    explained = {file.parent for file in files if file.name == FACTS_FILE}
+    own = [
+        file
+        for file in files
+        if file.parts[0].lower() not in MIRRORS and explained.isdisjoint(file.parents)
+    ]
     pictures = [file for file in own if is_image(root / file) and file.name != TABLE_OF_CONTENTS]
     others = set(own) - {*pictures, Path(VALUES_NAME)}
     suffixes = Counter(file.suffix.lower() or file.name for file in others)
     if not pictures:
-        found = ", ".join(suffixes) or "no files"
+        found = ", ".join(suffixes) or ("explanations by medxgan" if explained else "no files")
         raise DataError(f"{root} must hold {FORMATS_IN_WORDS} images in class folders, got {found}")
     notes: tuple[str, ...] = ()
+    if explained:
+        notes += (f"{counted(len(explained), 'explanation')} by medxgan passed over",)
     if suffixes:
-        notes += (f"{suffixes.total()} other files passed over ({', '.join(sorted(suffixes))})",)
+        others_text = counted(suffixes.total(), "other file")
+        notes += (f"{others_text} passed over ({', '.join(sorted(suffixes))})",)
     inside = [picture for picture in pictures if len(picture.parts) > 1]
-    if inside and len(inside) < len(pictures):
-        notes += (f"{len(pictures) - len(inside)} images outside the class folders passed over",)
-    return inside or pictures, notes
+    if loose or not inside:
+        return pictures, notes
+    if len(inside) < len(pictures):
+        outside = counted(len(pictures) - len(inside), "image")
+        notes += (f"{outside} outside the class folders passed over",)
+    return inside, notes
 
 
 def _values(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> Values | None:
@@ -175,11 +197,11 @@ def _values(root: Path, files: Sequence[Path], pictures: Sequence[Path]) -> Valu
     return np.array([written.get(picture, np.nan) for picture in pictures], dtype=np.float32)
 
 
-def _has_split_layout(root: Path, pictures: Sequence[Path]) -> bool:
+def _has_split_layout(root: Path, pictures: Sequence[Path], loose: bool) -> bool:
     """Are the topmost folders splits (else they are classes)?"""
     tops = {picture.parts[0] for picture in pictures if len(picture.parts) > 1}
     classes = {top for top in tops if top.lower() not in SPLITS}
-    if tops and classes and classes != tops:
+    if tops and classes and classes != tops and not loose:
         raise DataError(
             f"{root} mixes split folders with others ({', '.join(sorted(classes))}); "
             "put all class folders into train, val or test, or none"

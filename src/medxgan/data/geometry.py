@@ -41,7 +41,7 @@ def fit(images: NDArray[Any], size: int | None = None, channels: int | None = No
         DataError: the square would be too large.
 
     >>> fit(np.zeros((1, 3, 8, 6), dtype=np.uint8), size=4, channels=1).changes
-    ('made grey from colour (luma)', 'padded to a square with the darkest value of their border', \
+    ('made grey from colour (luma)', 'padded to a square with the darkest value of the border', \
 'resized to 4 x 4 pixels')
     """
     changes = []
@@ -55,7 +55,7 @@ def fit(images: NDArray[Any], size: int | None = None, channels: int | None = No
     if height != width:
         _check_square(height, width)
         border = "darkest value" if images.shape[1] == 1 else "median colour"
-        changes.append(f"padded to a square with the {border} of their border")
+        changes.append(f"padded to a square with the {border} of the border")
         images = pad_to_square(images)
     if size is not None and size != images.shape[2]:
         changes.append(f"resized to {size} x {size} pixels")

@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
+from medxgan.counting import counted
 from medxgan.data.dataset import Dataset, SplitName
 from medxgan.data.formats import kind_of
 from medxgan.data.images import check_shown, count_images, decode_images, to_sample
@@ -16,7 +17,7 @@ from medxgan.data.intensity import Limits
 from medxgan.data.opening import is_dataset, open_dataset
 from medxgan.data.origin import Origin
 from medxgan.data.pictures import decoding
-from medxgan.data.presentation import AS_STORED, Presentation, Spacing, check_choice
+from medxgan.data.presentation import AS_STORED, BEST_SLICE, Presentation, Spacing, check_choice
 from medxgan.errors import DataError
 from medxgan.types import Sample
 
@@ -64,7 +65,8 @@ def read_inputs(
 
     Args:
         paths: image files; and folders, tables (.csv) and archives (.npz) as `open_dataset`
-            takes them, so that masks are found. A folder may also hold nothing but images.
+            takes them, so that masks are found. Of a folder all images in it and below, masks,
+            twins and earlier explanations left out; where ``split`` is asked, those of the split.
         size: height and width to bring all images to, pixels.
         channels: 1 (grey) or 3 (colour), likewise.
         split: ``train``, ``val`` or ``test`` of data sets; all of their images where None.
@@ -152,7 +154,12 @@ def _read(
 ) -> Part:
     if is_dataset(path):
         data = open_dataset(
-            path, size=size, channels=channels, limits=limits, presentation=presentation
+            path,
+            size=size,
+            channels=channels,
+            limits=limits,
+            presentation=presentation,
+            loose=split is None,
         )
         view = data.select(cast(SplitName, split or "all"), labelled=False)
         return Part(_from_dataset(view, split_matters=split is not None), [])
@@ -193,16 +200,14 @@ def _read_file(
         check_shown(path, empty[0])
     notes = presentation.deviations([kind])
     if empty:
-        notes += (f"{path.name}: {len(empty)} frames or slices passed over, one grey all over",)
+        passed_over = counted(len(empty), "frame or slice", "frames or slices")
+        notes += (f"{path.name}: {passed_over} passed over, one grey all over",)
     wants_best = presentation.slice or ("best" if kind == "nifti" else "all")
     if wants_best == "best" and presentation.score is not None and len(samples) > 1:
         scores = presentation.score(torch.stack([sample.image for sample in samples]))
         place = int(scores.argmax())
         best = samples[place]
-        notes += (
-            f"{best.name} is the slice on which the classifier is most sure, among {len(samples)} "
-            f"of {path.name}",
-        )
+        notes += (f"{best.name} is the best of {len(samples)} slices of {path.name}: {BEST_SLICE}",)
         samples, origins = [best], [origins[place]]
     return samples, origins, notes
 

@@ -24,6 +24,7 @@ def open_dataset(
     seed: int = 0,
     limits: Limits | None = None,
     presentation: Presentation = AS_STORED,
+    loose: bool = False,
 ) -> Dataset:
     """Open a folder of images, a CSV table or a NumPy archive.
 
@@ -38,6 +39,7 @@ def open_dataset(
         seed: of the splits that are made.
         limits: stored values of 16-bit images that become -1 and +1; default: from their content.
         presentation: how DICOM and NIfTI files are shown, and which slices are taken.
+        loose: of a folder take the images beside class and split folders, too, as for explaining.
 
     Returns:
         All images; ``notes`` says what was changed, made or passed over.
@@ -60,9 +62,14 @@ def open_dataset(
     """
     check_shape_request(size, channels)
     path = Path(path)
-    if path.is_dir() or _is_table(path):
-        read = read_folder if path.is_dir() else read_manifest
-        data = read(path, size=size, channels=channels, seed=seed, presentation=presentation)
+    if path.is_dir():
+        data = read_folder(
+            path, size=size, channels=channels, seed=seed, presentation=presentation, loose=loose
+        )
+    elif _is_table(path):
+        data = read_manifest(
+            path, size=size, channels=channels, seed=seed, presentation=presentation
+        )
     elif path.suffix.lower() in DATASET_SUFFIXES:
         check_choice(presentation, ())
         data = read_npz(path, size=size, channels=channels, seed=seed)

@@ -168,15 +168,24 @@ def _first_and_last(profiles: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDA
     return profiles.argmax(axis=1), profiles.shape[1] - profiles[:, ::-1].argmax(axis=1)
 
 
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder that takes its name only once the block has ended without error."""
-    out = out.absolute()  # `.` has no name
+def check_free(out: Path) -> None:
+    """Refuse a folder for phantoms that is in use.
+
+    Raises:
+        OutputError: it holds something.
+    """
     if out.is_dir() and any(out.iterdir()):
         raise OutputError(
             f"the folder {out} is not empty, and phantoms among other images would spoil both; "
             "choose a new one"
         )
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder that takes its name only once the block has ended without error."""
+    out = out.absolute()  # `.` has no name
+    check_free(out)
     stage = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         stage.mkdir(parents=True)

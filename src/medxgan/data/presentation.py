@@ -76,7 +76,8 @@ class Presentation:
         slice: of a volume or series, counted from 1; or the ``best``, on which ``score`` is
             greatest; or ``all``. Where None all, or the best where one NIfTI file is to be
             explained.
-        score: images ``[N, C, S, S]`` in [-1, 1] -> ``[N]``, how sure the classifier is.
+        score: images ``[N, C, S, S]`` in [-1, 1] -> ``[N]``, how well a slice serves to explain the
+            classifier; see ``Explainer.presentation``.
         kept: by the bundle that takes the images; it holds where nothing is chosen.
     """
 
@@ -150,6 +151,9 @@ class Presentation:
             notes.append(words.format(self.shown_axis, trained.axis))
         return tuple(notes)
 
+
+BEST_SLICE = "most evidence for the explained class, of those that the bundle can draw"
+"""What makes a slice the best one, for notes."""
 
 AS_STORED = Presentation()
 """What the files themselves say."""
@@ -249,8 +253,8 @@ def _parse_slice(text: str, may_score: bool) -> int | Literal["best", "all"]:
         return int(text)
     if text == "best" and not may_score:
         raise ConfigError(
-            "--slice best takes the slice on which a bundle's classifier is most sure; here there "
-            "is none, so give a number, or leave it out for all slices"
+            "--slice best takes the slice of most evidence for the class that a bundle explains; "
+            "here there is none, so give a number, or leave it out for all slices"
         )
     if text in ("best", "all"):
         return cast(Literal["best", "all"], text)

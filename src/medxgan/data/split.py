@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from medxgan.data.labels import UNLABELLED
 from medxgan.errors import DataError
 
 SPLIT_NAMES = ("train", "val", "test")
@@ -89,7 +90,9 @@ def split_by_group(
 
     Groups are dealt out, largest first and shuffled among equals, each to the part where it lowers
     ``sum over parts and labels of (wanted - dealt)^2 / wanted`` most; all images together count as
-    one more label. Where there are as many groups as parts, no part stays empty.
+    one more label. Where there are as many groups as parts, no part stays empty; and a part of one
+    label gets a group of another from a part that has one to spare, so that few groups, such as
+    eight volumes, can be learned from and judged on.
 
     >>> parts = split_by_group(np.array([0, 1] * 6), np.array(list("aabbccddeeff")), (0.5, 0.5), 0)
     >>> np.bincount(parts).tolist(), bool((parts[::2] == parts[1::2]).all())
@@ -124,7 +127,43 @@ def split_by_group(
         donors = [group for group in order if parts[group] == 0]
         if not (parts == part).any() and len(donors) > 1:
             parts[donors[-1]] = part
+    for part in range(len(shares)):
+        _give_a_second_label(part, parts, order, tallies)
     return np.asarray(parts[member])
+
+
+def _give_a_second_label(
+    part: int,
+    parts: NDArray[np.intp],
+    order: Sequence[int],
+    tallies: Sequence[Counter[int | str]],
+) -> None:
+    """Move the smallest group to spare into a part that shows one label only, if there is any.
+
+    It is to spare where its part keeps another group of each of its labels.
+    """
+
+    def holders(place: int) -> Counter[int | str]:
+        """Label -> how many groups of a part have it."""
+        return Counter(
+            label
+            for group in order
+            if parts[group] == place
+            for label in tallies[group]
+            if label not in ("all", UNLABELLED)
+        )
+
+    shown = holders(part)
+    if len(shown) != 1:
+        return
+    for group in reversed(order):
+        labels = {*tallies[group]} - {"all", UNLABELLED}
+        if labels <= {*shown}:
+            continue
+        kept = holders(int(parts[group]))
+        if all(kept[label] > 1 for label in labels):
+            parts[group] = part
+            return
 
 
 def _shared_groups_note(splits: Splits, groups: NDArray[np.str_]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from medxgan.counting import counted
 from medxgan.data.entries import Entry
 from medxgan.data.faults import about
 from medxgan.data.formats import kind_of
@@ -63,7 +64,8 @@ def arrange_dicom(paths: Sequence[Path], *, only_identifiers: bool = False) -> A
             "give images"
         )
     notes += tuple(
-        f"{len(found)} DICOM files {reason} passed over" for reason, found in reasons.items()
+        f"{counted(len(found), 'DICOM file')} {reason} passed over"
+        for reason, found in reasons.items()
     )
     stacks = {
         path: f"{path.parent}: series {found.series[0]} {found.series[1]}"
@@ -103,6 +105,6 @@ def _patient_notes(patients: Sequence[str | None]) -> tuple[str, ...]:
     if not unknown:
         return ()
     return (
-        f"{unknown} DICOM files have no patient identifier: a study, and a patient's folder, is "
-        "taken for a patient in splits",
+        f"{counted(unknown, 'DICOM file has', 'DICOM files have')} no patient identifier: a study, "
+        "and a patient's folder, is taken for a patient in splits",
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medxgan.counting import counted
 from medxgan.evaluate.columns import Columns, Place
 from medxgan.types import ProblemKind, Status
 
@@ -42,10 +43,10 @@ class Size(NamedTuple):
         >>> Size(2, 3).words, Size(1, 12).words
         ('3 images', '12 images from 1 patient or group')
         """
-        images = _counted(self.images, "image", "images")
+        images = counted(self.images, "image", "images")
         if self.images < FEWEST:
             return images
-        return f"{images} from {_counted(self.groups, 'patient or group', 'patients or groups')}"
+        return f"{images} from {counted(self.groups, 'patient or group', 'patients or groups')}"
 
 
 def count_predictions(
@@ -187,10 +188,6 @@ def _smallest(columns: Columns, pattern: Place, groups: Sequence[str]) -> Size |
             known = [group for group, keep in zip(groups, defined, strict=True) if keep]
             sizes.append(Size(len(set(known)), len(known)))
     return min((size for size in sizes if size.images), default=None)
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
 
 
 def _listed(words: Sequence[str]) -> str:

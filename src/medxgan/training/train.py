@@ -69,6 +69,7 @@ class Plan:
         stop_after: stop early after so many images.
         start: a bundle whose weights generator and encoder begin with, instead of random ones: for
             a further class of a model, or another model of like images.
+        named: how the user named the model, for sentences; as it says itself where empty.
     """
 
     data: Dataset
@@ -84,6 +85,7 @@ class Plan:
     resume: bool = False
     stop_after: int | None = None
     start: DrawingPart | None = None
+    named: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,11 +170,12 @@ def _recipe(settings: TrainingSettings) -> ClassifierRecipe:
 def _check(plan: Plan) -> None:
     _recipe(plan.settings)
     if not plan.classifier.differentiable:
+        named = plan.named or plan.classifier.source or "MODEL"
         raise ClassifierError(
             "medXGAN is trained through the gradients of the model, and "
             f"{KINDS[plan.classifier.kind].title} gives none; distil it first and train against "
-            f"the surrogate: medxgan distill {plan.classifier.source or 'MODEL'} DATA --out "
-            "surrogate.safetensors; or train from images alone, with --method stylegan"
+            f"the surrogate: medxgan distill {named} DATA --out surrogate.safetensors; "
+            "or train from images alone, with --method stylegan"
         )
     spec = plan.classifier.spec
     sizes = PUBLISHED_SIZES if plan.settings.recipe == "published" else SIZES

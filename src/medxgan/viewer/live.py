@@ -154,7 +154,7 @@ class LiveDesk:
 
         Args:
             file: as it was read.
-            frame: number of the image, from 1; the one on which the model is most sure where None.
+            frame: number of the image, from 1; the best one where None.
 
         Returns:
             The session's id.

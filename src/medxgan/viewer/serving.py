@@ -14,7 +14,8 @@ from typing import Any
 
 import uvicorn
 
-from medxgan.errors import ConfigError, DataError
+from medxgan.errors import ConfigError, DataError, nearest
+from medxgan.shipped import shipped_bundles
 from medxgan.viewer.connection import Connection
 from medxgan.viewer.saved import SavedFolder, holds_explanations
 from medxgan.viewer.security import EVERYWHERE
@@ -37,7 +38,7 @@ def what_to_open(source: str | None, bundle: str | None) -> tuple[Path | None, s
         bundle: a bundle beside a folder of explanations.
 
     Raises:
-        DataError: the folder holds no explanations.
+        DataError: the folder holds no explanations, or there is neither folder nor bundle.
         ConfigError: two bundles are named.
 
     >>> what_to_open(None, None)
@@ -57,6 +58,11 @@ def what_to_open(source: str | None, bundle: str | None) -> tuple[Path | None, s
         raise DataError(
             f"{source} holds neither explanations nor a bundle; name what medxgan explain wrote "
             "with --out, or a bundle"
+        )
+    if not folder.is_dir() and source not in shipped_bundles():
+        raise DataError(
+            f"there is no folder of explanations and no bundle '{source}': name what medxgan "
+            f"explain wrote with --out, or a bundle; {nearest(source, shipped_bundles())}"
         )
     return None, source
 

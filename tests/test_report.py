@@ -238,6 +238,15 @@ def test_a_flip_crosses_the_decision_from_the_side_of_the_original():
     assert "flipped 0 of 1" in Page(render_report([explanation])).text
 
 
+def test_an_explanation_prints_as_one_line():
+    explanation = replace(make_explanation(), status=Status((NOT_FLIPPED,)))
+    assert repr(explanation) == (
+        "<Explanation of 'slice 1' for 'tumour': image >0.999, reconstruction >0.999, "
+        "counterfactual 0.123, transferred 0.123; "
+        "status: the counterfactual still scores 0.70; maps: lig, grad-cam, ig>"
+    )
+
+
 def test_figures_and_caution_are_those_of_the_bundle():
     bare = Page(render_report([make_explanation()])).text
     told = {"summary": {"validity": "90 %"}, "caution": "This bundle explains badly."}

@@ -207,7 +207,7 @@ def test_row_shows_eight_pictures_in_their_order():
 def test_summary_table_has_a_row_an_image_and_a_link_to_it():
     names = ["first", "second", "third"]
     page = Page(render_report([make_explanation(name) for name in names]))
-    heads = "Image Status Prediction Reconstruction Counterfactual Transferred Flipped"
+    heads = "Image Status Prediction Reconstruction Counterfactual Transferred Answer"
     assert heads in page.text
     links = {a["href"] for a in page.attributes("a")} - {"#summary"}
     articles = {f"#{article['id']}" for article in page.attributes("article")}
@@ -236,6 +236,20 @@ def test_a_flip_crosses_the_decision_from_the_side_of_the_original():
     assert not explanation.flipped
     assert explanation.transfer_flipped
     assert "flipped 0 of 1" in Page(render_report([explanation])).text
+
+
+@pytest.mark.parametrize(
+    ("transferred", "said"),
+    [
+        (0.1, "flipped when redrawn, also on the original"),
+        (0.9, "flipped when redrawn, not on the original"),
+    ],
+)
+def test_a_flip_is_told_with_what_became_of_the_original(transferred, said):
+    explanation = make_explanation()
+    explanation.scores["transferred"] = transferred
+    page = Page(render_report([explanation]))
+    assert page.text.count(said) == 2, "in the table, and above the pictures"
 
 
 def test_an_explanation_prints_as_one_line():

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from medxgan.demo import demo_inputs
+from medxgan.report.wording import flip_text
 from viewer_browser import (
     FAILED,
     FUTURE,
@@ -278,6 +279,23 @@ def test_a_failed_explanation_says_why_before_any_picture(open_page):
         """() => Boolean(document.querySelector(".problems").compareDocumentPosition(
             document.querySelector("canvas")) & Node.DOCUMENT_POSITION_FOLLOWING)"""
     )
+
+
+def test_a_flip_is_told_with_what_became_of_the_original(open_page):
+    page = open_page()
+    said = page.evaluate(
+        """async () => {
+            const { flipText } = await import("/static/words.js");
+            const both = [true, false];
+            return both.map((flipped) =>
+                both.map((transfer_flipped) => flipText({ flipped, transfer_flipped })));
+        }"""
+    )
+    assert said[0] == [flip_text(True, True), flip_text(True, False)]
+    assert said[1] == [flip_text(False, True), flip_text(False, False)]
+    assert page.locator("tbody .flip").first.text_content() in said[0]
+    open_image(page, POSITIVE)
+    assert page.locator(".summary").text_content().endswith(f"answer {said[0][0]}")
 
 
 def test_names_of_files_never_become_markup(open_page):

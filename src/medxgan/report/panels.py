@@ -23,7 +23,7 @@ from medxgan.report.figures import (
 from medxgan.report.scales import COLOUR_DIFFERENCE, DIFFERENCE, Scales, in_colour
 from medxgan.report.series_view import SeriesView, make_series_view
 from medxgan.report.vector import Curve, outline_path, probability_curve
-from medxgan.report.wording import METHOD_LABELS, scale_text
+from medxgan.report.wording import METHOD_LABELS, flip_text, scale_text
 from medxgan.scoretext import Words, score_text, words_for
 from medxgan.types import ClassifierSpec, Explanation, Problem
 
@@ -83,6 +83,7 @@ class View:
     positive: bool
     flipped: bool
     transfer_flipped: bool
+    flip: str
     problems: tuple[Problem, ...]
     scores: dict[str, Score]
     row: list[Panel]
@@ -137,6 +138,7 @@ def make_view(
         positive=explanation.positive,
         flipped=explanation.flipped,
         transfer_flipped=explanation.transfer_flipped,
+        flip=flip_text(explanation.flipped, explanation.transfer_flipped),
         problems=explanation.status.problems,
         scores=scores,
         row=[

@@ -5,7 +5,7 @@ import { onCommand } from "./keys.js";
 import { createChooser } from "./opening.js";
 import { chosenRows, different } from "./rows.js";
 import { store } from "./store.js";
-import { capitalized, figureText } from "./words.js";
+import { capitalized, figureText, flipText } from "./words.js";
 
 const AT_ONCE = 150;
 const MEANINGS = {
@@ -173,7 +173,7 @@ function createRow(row) {
       row.thumbnail === null && h("p", {}, row.status.sentence),
     ),
     h("td", {}, prediction(row)),
-    h("td", {}, status(row.status)),
+    h("td", {}, status(row.status), row.flip && h("p", { class: "flip" }, flipText(row.flip))),
     ...figures.map(({ key }) => h("td", { class: "figure" }, figureText(row.figures[key]))),
     h("td", { class: "verdicts" }, verdicts(row.verdicts)),
   );

@@ -123,6 +123,16 @@ export function problemText({ kind, sentence }) {
 }
 
 /**
+ * Where the answer flipped: on the redrawn image, on the original with the change made, or both.
+ * @param {{flipped: boolean, transfer_flipped: boolean}} facts
+ * @returns {string}
+ */
+export function flipText({ flipped, transfer_flipped: transferred }) {
+  if (flipped) return `flipped when redrawn, ${transferred ? "also" : "not"} on the original`;
+  return transferred ? "flipped on the original, not when redrawn" : "not flipped";
+}
+
+/**
  * The same text with a capital in front.
  * @param {string} text
  * @returns {string}

@@ -340,8 +340,14 @@ def test_goals_and_other_counterfactuals(open_page):
     page.get_by_label("Wanted probability").fill("0.3")
     page.get_by_role("button", name="To p, this probability").click()
     until(page, "Math.abs(parseFloat(document.querySelector('.answer').textContent) - 0.3) < 0.05")
-    page.get_by_role("button", name="Other counterfactuals").click()
+    for text in ("", "0", "1.5"):
+        page.get_by_label("Wanted probability").fill(text)
+        page.get_by_role("button", name="To p, this probability").click()
+        page.get_by_text("Give a probability between 0.01 and 0.99.").wait_for()
+    page.get_by_role("button", name="Other positives").click()
     page.wait_for_selector(".alternatives img")
+    assert page.locator(".goals .said").text_content() == ""
+    assert "own code: this image's" in page.locator(".meaning").text_content()
     page.get_by_role("button", name="Alternative 1").click()
     until(
         page,
@@ -350,6 +356,39 @@ def test_goals_and_other_counterfactuals(open_page):
     until(page, above)
     page.get_by_role("button", name="The image's own code").click()
     until(page, "document.querySelector('.alternatives .own').closest('[aria-pressed=true]')")
+    page.get_by_label("Wanted probability").fill("0.5")
+    page.get_by_role("button", name="To p, this probability").click()
+    until(page, "document.querySelector('.answer').textContent === '0.500'")
+    assert page.locator(".side").text_content() == "at the decision"
+
+
+def test_an_image_that_takes_long_to_open_shows_that_it_is_alive(open_page):
+    page = open_page()
+    page.route("**/api/live", lambda route: None)
+    drop(page, "scan.png", png_file())
+    page.get_by_text("Explaining scan.png").wait_for()
+    until(page, "document.querySelector('.seconds').textContent === '1 s'")
+    page.get_by_role("button", name="Cancel").click()
+    until(page, "!document.querySelector('#busy').open")
+
+
+def test_an_image_without_a_mask_offers_no_outline(open_page):
+    page = open_page(image=POSITIVE)
+    assert page.get_by_role("button", name="Outline").is_enabled()
+    drop(page, "scan.png", png_file())
+    page.wait_for_selector(".sliders input")
+    assert page.get_by_role("button", name="Outline").is_disabled()
+
+
+def test_escape_ends_the_cross_before_it_closes_a_pane(open_page):
+    page = open_page(image=POSITIVE)
+    page.keyboard.press("1")
+    page.keyboard.press("x")
+    page.keyboard.press("Escape")
+    assert "cross:" not in page.locator(".readout").text_content()
+    assert page.locator(".pane.large").count() > 0
+    page.keyboard.press("Escape")
+    assert page.locator(".pane.large").count() == 0
 
 
 def test_saved_alternatives_of_a_negative_image(open_page):

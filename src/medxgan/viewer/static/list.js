@@ -5,7 +5,7 @@ import { onCommand } from "./keys.js";
 import { createChooser } from "./opening.js";
 import { chosenRows, different } from "./rows.js";
 import { store } from "./store.js";
-import { capitalized, figureText, flipText } from "./words.js";
+import { capitalized, counted, figureText, flipText } from "./words.js";
 
 const AT_ONCE = 150;
 const MEANINGS = {
@@ -57,8 +57,8 @@ export function createList(signal) {
     rows = chosenRows(store.state.rows, store.state.list);
     count.textContent =
       rows.length === store.state.rows.length
-        ? `${rows.length} explanations`
-        : `${rows.length} of ${store.state.rows.length} explanations`;
+        ? counted(rows.length, "explanation")
+        : `${rows.length} of ${counted(store.state.rows.length, "explanation")}`;
     body.replaceChildren();
     grow();
     if (rows.length === 0) body.append(nothing());

@@ -123,6 +123,16 @@ export function problemText({ kind, sentence }) {
 }
 
 /**
+ * How many there are of something.
+ * @param {number} count
+ * @param {string} noun of one
+ * @returns {string}
+ */
+export function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/**
  * Where the answer flipped: on the redrawn image, on the original with the change made, or both.
  * @param {{flipped: boolean, transfer_flipped: boolean}} facts
  * @returns {string}

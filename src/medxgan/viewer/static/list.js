@@ -41,6 +41,16 @@ export function createList(signal) {
     { class: "scroller", tabindex: 0, role: "region", "aria-label": "Explanations" },
     table,
   );
+  const hint = h(
+    "p",
+    { class: "sideways", hidden: true },
+    "More columns: scroll the table sideways ⟷",
+  );
+  const wide = new ResizeObserver(() => {
+    hint.hidden = scroller.scrollWidth - scroller.clientWidth <= 1;
+  });
+  wide.observe(scroller);
+  wide.observe(table);
   const more = new IntersectionObserver(
     (entries) => entries.some((entry) => entry.isIntersecting) && grow(),
     { root: scroller, rootMargin: "400px" },
@@ -65,7 +75,7 @@ export function createList(signal) {
     for (const { mark } of heads) mark();
   }
   store.watch(["rows", "list"], write, signal);
-  signal.addEventListener("abort", () => more.disconnect());
+  signal.addEventListener("abort", () => [more, wide].forEach((each) => each.disconnect()));
   const bar = filters(signal);
   onCommand({ "list.search": () => bar.search.focus() }, signal);
   write();
@@ -85,7 +95,7 @@ export function createList(signal) {
         server.mode.live && createChooser("Open an image …", "primary"),
       ),
     ),
-    h("div", {}, bar.element, known(server)),
+    h("div", {}, bar.element, known(server), hint),
     scroller,
   );
 }

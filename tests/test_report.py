@@ -31,6 +31,7 @@ from medxgan.report.figures import (
 )
 from medxgan.report.saving import unique_folder_names
 from medxgan.report.scales import robust_scale, shared_scales
+from medxgan.report.series_view import series_rules
 from medxgan.report.vector import outline_path, probability_curve
 from medxgan.types import ClassifierSpec, Explanation, Latent, Problem, Status
 
@@ -337,14 +338,22 @@ def test_legend_speaks_of_maps_that_are_there():
     assert "Grad-CAM Class activation" in legend_of(page)
     assert "ntegrated gradients" not in legend_of(page)
     assert "In the maps of evidence (Grad-CAM) red speaks for tumour" in page.text
-    assert "Not computed: lig (no gradients); ig (no gradients)." in page.text
+    assert "Not computed: LIG, IG (no gradients)." in page.text
 
 
 def test_without_maps_of_evidence_nothing_is_said_of_their_colours():
     page = Page(render_report([without(make_explanation(), "lig", "ig", "grad-cam")]))
     assert "maps of evidence" not in page.text and "Units differ" not in page.text
     assert "Grad-CAM" not in legend_of(page)
-    assert page.text.count("no gradients") == 6  # in their places, and below
+    assert page.text.count("no gradients") == 1
+    assert page.classed("missing") == []
+
+
+def test_the_last_frame_of_a_series_never_stands_alone():
+    widths = dict(re.findall(r"min-width: (\d+)px.*repeat\((\d+),", series_rules([11])))
+    assert sorted(map(int, widths.values())) == [3, 4, 6, 11]
+    assert widths[max(widths, key=int)] == "11"
+    assert int(max(widths, key=int)) <= 1100
 
 
 def test_other_methods_wait_in_a_second_row():

@@ -31,6 +31,7 @@ from medxgan.report.figures import (
 )
 from medxgan.report.saving import unique_folder_names
 from medxgan.report.scales import robust_scale, shared_scales
+from medxgan.report.series_view import series_rules
 from medxgan.report.vector import outline_path, probability_curve
 from medxgan.types import ClassifierSpec, Explanation, Latent, Problem, Status
 
@@ -207,7 +208,7 @@ def test_row_shows_eight_pictures_in_their_order():
 def test_summary_table_has_a_row_an_image_and_a_link_to_it():
     names = ["first", "second", "third"]
     page = Page(render_report([make_explanation(name) for name in names]))
-    heads = "Image Status Prediction Reconstruction Counterfactual Transferred Flipped"
+    heads = "Image Status Prediction Reconstruction Counterfactual Transferred Answer"
     assert heads in page.text
     links = {a["href"] for a in page.attributes("a")} - {"#summary"}
     articles = {f"#{article['id']}" for article in page.attributes("article")}
@@ -236,6 +237,29 @@ def test_a_flip_crosses_the_decision_from_the_side_of_the_original():
     assert not explanation.flipped
     assert explanation.transfer_flipped
     assert "flipped 0 of 1" in Page(render_report([explanation])).text
+
+
+@pytest.mark.parametrize(
+    ("transferred", "said"),
+    [
+        (0.1, "flipped when redrawn, also on the original"),
+        (0.9, "flipped when redrawn, not on the original"),
+    ],
+)
+def test_a_flip_is_told_with_what_became_of_the_original(transferred, said):
+    explanation = make_explanation()
+    explanation.scores["transferred"] = transferred
+    page = Page(render_report([explanation]))
+    assert page.text.count(said) == 2, "in the table, and above the pictures"
+
+
+def test_an_explanation_prints_as_one_line():
+    explanation = replace(make_explanation(), status=Status((NOT_FLIPPED,)))
+    assert repr(explanation) == (
+        "<Explanation of 'slice 1' for 'tumour': image >0.999, reconstruction >0.999, "
+        "counterfactual 0.123, transferred 0.123; "
+        "status: the counterfactual still scores 0.70; maps: lig, grad-cam, ig>"
+    )
 
 
 def test_figures_and_caution_are_those_of_the_bundle():
@@ -314,14 +338,22 @@ def test_legend_speaks_of_maps_that_are_there():
     assert "Grad-CAM Class activation" in legend_of(page)
     assert "ntegrated gradients" not in legend_of(page)
     assert "In the maps of evidence (Grad-CAM) red speaks for tumour" in page.text
-    assert "Not computed: lig (no gradients); ig (no gradients)." in page.text
+    assert "Not computed: LIG, IG (no gradients)." in page.text
 
 
 def test_without_maps_of_evidence_nothing_is_said_of_their_colours():
     page = Page(render_report([without(make_explanation(), "lig", "ig", "grad-cam")]))
     assert "maps of evidence" not in page.text and "Units differ" not in page.text
     assert "Grad-CAM" not in legend_of(page)
-    assert page.text.count("no gradients") == 6  # in their places, and below
+    assert page.text.count("no gradients") == 1
+    assert page.classed("missing") == []
+
+
+def test_the_last_frame_of_a_series_never_stands_alone():
+    widths = dict(re.findall(r"min-width: (\d+)px.*repeat\((\d+),", series_rules([11])))
+    assert sorted(map(int, widths.values())) == [3, 4, 6, 11]
+    assert widths[max(widths, key=int)] == "11"
+    assert int(max(widths, key=int)) <= 1100
 
 
 def test_other_methods_wait_in_a_second_row():

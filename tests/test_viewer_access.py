@@ -42,6 +42,25 @@ def test_the_page_is_accessible(open_page, size, scheme):
     assert page.get_by_text("Not for clinical use").is_visible()
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_is_cut_on_a_tablet_and_a_phone_says_where_more_is(open_page, size):
+    page = open_page(size)
+    hidden = page.evaluate(
+        """() => {
+            const scroller = document.querySelector(".scroller");
+            return scroller.scrollWidth - scroller.clientWidth;
+        }"""
+    )
+    hint = page.get_by_text("scroll the table sideways")
+    assert hint.is_visible() == (hidden > 1) == (size == "phone")
+    open_image(page, POSITIVE)
+    for part in (".telling", ".panel", "header", ".toolbar", ".status", ".choices", ".below"):
+        place = page.locator(part).first.bounding_box()
+        assert place["x"] >= 0 and place["x"] + place["width"] <= SIZES[size][0], part
+    measure = page.locator(".measure").bounding_box()
+    assert measure["width"] > 60, "words are not broken every two letters"
+
+
 def test_the_theme_can_be_chosen_and_is_kept(open_page):
     page = open_page(scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"
@@ -111,7 +130,8 @@ def test_colours_are_centred_on_zero_and_told_apart_by_the_colour_blind(open_pag
             const { SCALES, colourIndex, colourTable } = await import("/static/colours.js");
             if (colourIndex(0, 3) !== 127 || colourIndex(NaN, 3) !== 255) throw new Error("zero");
             if (colourIndex(-9, 3) !== 0 || colourIndex(9, 3) !== 254) throw new Error("ends");
-            return Object.keys(SCALES).map(colourTable);
+            return Object.keys(SCALES).flatMap((name) =>
+                ["difference", "evidence"].map((kind) => colourTable(name, kind)));
         }"""
     )
     # Machado, Oliveira & Fernandes 2009, severity 1: protanopia, deuteranopia, tritanopia.
@@ -129,6 +149,18 @@ def test_colours_are_centred_on_zero_and_told_apart_by_the_colour_blind(open_pag
             colours = (linear[:255] @ seen.T).clip(0, 1) ** (1 / 2.2)
             apart = np.linalg.norm(colours - colours[::-1], axis=1)
             assert apart[: 127 - 30].min() > 0.2, "the same size with either sign looks different"
+
+
+def test_the_colours_of_the_maps_are_explained(open_page):
+    page = open_page(image=POSITIVE)
+    meant = page.locator(".colours").text_content()
+    assert "Difference: darkerbrighter in the positive image" in meant
+    assert "Evidence maps: against lesionfor lesion" in meant
+    page.get_by_role("button", name="Enlarge LIG").click()
+    large = page.locator("[data-pane=lig].large .legend")
+    assert large.locator(".low").text_content().startswith("against −")
+    assert large.locator(".high").text_content().endswith(" for")
+    assert large.get_attribute("title").startswith("Red: for lesion; blue: against lesion")
 
 
 def test_the_rules_find_what_they_look_for(open_page):

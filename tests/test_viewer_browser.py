@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from medxgan.demo import demo_inputs
+from medxgan.report.wording import flip_text
 from viewer_browser import (
     FAILED,
     FUTURE,
@@ -280,6 +281,23 @@ def test_a_failed_explanation_says_why_before_any_picture(open_page):
     )
 
 
+def test_a_flip_is_told_with_what_became_of_the_original(open_page):
+    page = open_page()
+    said = page.evaluate(
+        """async () => {
+            const { flipText } = await import("/static/words.js");
+            const both = [true, false];
+            return both.map((flipped) =>
+                both.map((transfer_flipped) => flipText({ flipped, transfer_flipped })));
+        }"""
+    )
+    assert said[0] == [flip_text(True, True), flip_text(True, False)]
+    assert said[1] == [flip_text(False, True), flip_text(False, False)]
+    assert page.locator("tbody .flip").first.text_content() in said[0]
+    open_image(page, POSITIVE)
+    assert page.locator(".summary").text_content().endswith(f"answer {said[0][0]}")
+
+
 def test_names_of_files_never_become_markup(open_page):
     page = open_page(image=HOSTILE)
     assert page.get_by_role("heading", level=1).text_content() == HOSTILE
@@ -322,8 +340,14 @@ def test_goals_and_other_counterfactuals(open_page):
     page.get_by_label("Wanted probability").fill("0.3")
     page.get_by_role("button", name="To p, this probability").click()
     until(page, "Math.abs(parseFloat(document.querySelector('.answer').textContent) - 0.3) < 0.05")
-    page.get_by_role("button", name="Other counterfactuals").click()
+    for text in ("", "0", "1.5"):
+        page.get_by_label("Wanted probability").fill(text)
+        page.get_by_role("button", name="To p, this probability").click()
+        page.get_by_text("Give a probability between 0.01 and 0.99.").wait_for()
+    page.get_by_role("button", name="Other positives").click()
     page.wait_for_selector(".alternatives img")
+    assert page.locator(".goals .said").text_content() == ""
+    assert "own code: this image's" in page.locator(".meaning").text_content()
     page.get_by_role("button", name="Alternative 1").click()
     until(
         page,
@@ -332,6 +356,39 @@ def test_goals_and_other_counterfactuals(open_page):
     until(page, above)
     page.get_by_role("button", name="The image's own code").click()
     until(page, "document.querySelector('.alternatives .own').closest('[aria-pressed=true]')")
+    page.get_by_label("Wanted probability").fill("0.5")
+    page.get_by_role("button", name="To p, this probability").click()
+    until(page, "document.querySelector('.answer').textContent === '0.500'")
+    assert page.locator(".side").text_content() == "at the decision"
+
+
+def test_an_image_that_takes_long_to_open_shows_that_it_is_alive(open_page):
+    page = open_page()
+    page.route("**/api/live", lambda route: None)
+    drop(page, "scan.png", png_file())
+    page.get_by_text("Explaining scan.png").wait_for()
+    until(page, "document.querySelector('.seconds').textContent === '1 s'")
+    page.get_by_role("button", name="Cancel").click()
+    until(page, "!document.querySelector('#busy').open")
+
+
+def test_an_image_without_a_mask_offers_no_outline(open_page):
+    page = open_page(image=POSITIVE)
+    assert page.get_by_role("button", name="Outline").is_enabled()
+    drop(page, "scan.png", png_file())
+    page.wait_for_selector(".sliders input")
+    assert page.get_by_role("button", name="Outline").is_disabled()
+
+
+def test_escape_ends_the_cross_before_it_closes_a_pane(open_page):
+    page = open_page(image=POSITIVE)
+    page.keyboard.press("1")
+    page.keyboard.press("x")
+    page.keyboard.press("Escape")
+    assert "cross:" not in page.locator(".readout").text_content()
+    assert page.locator(".pane.large").count() > 0
+    page.keyboard.press("Escape")
+    assert page.locator(".pane.large").count() == 0
 
 
 def test_saved_alternatives_of_a_negative_image(open_page):

@@ -85,7 +85,7 @@ def test_thumbnails_are_small():
 
 
 def test_pane_is_exported_as_asked_for(tmp_path):
-    folder = write_folder(tmp_path / "out", make_explanation(channels=3))
+    folder = write_folder(tmp_path / "out", make_explanation("scan.png", channels=3))
     (shown,) = folder.entries()
     client, base = viewer_of(folder), f"/api/explanations/{shown.id}/panes"
     answer = client.get(f"{base}/original.png", params={"low": "-0.5", "high": "0.5", "zoom": "3"})
@@ -94,7 +94,7 @@ def test_pane_is_exported_as_asked_for(tmp_path):
     assert answer.headers["content-disposition"].startswith(
         'attachment; filename="scan-original.png"'
     )
-    assert picture.text["Description"] == "Original of scan. Not for clinical use."
+    assert picture.text["Description"] == "Original of scan.png. Not for clinical use."
     strong = opened(client.get(f"{base}/lig.png", params={"scale": "0.01"}).content)
     assert pixels(strong)[0, 0].tolist() == colour_table(BLUE_RED)[0].tolist()
 

@@ -116,6 +116,7 @@ def test_row_says_what_the_facts_say(tmp_path):
     yes, no = viewer_of(folder).get("/api/explanations").json()["rows"]
     assert (yes["class"], yes["positive"]) == ("lesion", True)
     assert yes["status"] == {"ok": True, "kinds": [], "sentence": None}
+    assert yes["flip"] == {"flipped": True, "transfer_flipped": True}
     assert (no["class"], no["positive"]) == ("healthy", False)
     assert no["status"] == {"ok": False, "kinds": ["no flip"], "sentence": NO_FLIP.sentence}
     expected = {"image": 0.9, "reconstruction": 0.9, "counterfactual": 0.2, "transferred": 0.2}

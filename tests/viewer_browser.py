@@ -30,7 +30,12 @@ FUTURE = "from-the-future"
 WHY = "no flip: the probability of 'lesion' stays at 0.610 on the counterfactual"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_SECONDS = 60
-SIZES = {"desk": (1280, 720), "tablet": (1024, 768), "upright": (768, 1024)}
+SIZES = {
+    "desk": (1280, 720),
+    "tablet": (1024, 768),
+    "upright": (768, 1024),
+    "phone": (390, 844),
+}
 
 
 def write_explanations(folder: Path) -> None:

@@ -165,6 +165,19 @@ class Explanation:
     notes: tuple[str, ...] = ()
     spacing: tuple[float, float] | None = None
 
+    def __repr__(self) -> str:
+        """One line: whose answer, before and after, whether to trust it, and which maps it has."""
+        from medxgan.scoretext import score_text
+
+        answers = ", ".join(
+            f"{part} {score_text(score, self.spec)}" for part, score in self.scores.items()
+        )
+        maps = ", ".join(self.attributions) or "none"
+        return (
+            f"<Explanation of {self.name!r} for {self.target_name!r}: {answers}; "
+            f"status: {self.status}; maps: {maps}>"
+        )
+
     @property
     def positive(self) -> bool:
         """True when the classifier calls the original image positive (score at least 0.5)."""

@@ -93,7 +93,8 @@ def trust_sentence(trust: Trust) -> str:
     kind, count = next(iter(trust.problems.items()))
     share = f"{count} of {trust.explained}" if count < trust.explained else "all of them"
     who = f"{f'Only {trust.trusted}' if trust.trusted else 'None'} of {trust.explained}"
-    said = f"{who} explanations can be trusted (most common reason: {kind}, in {share})"
+    noun = "explanations" if trust.explained > 1 else "explanation"
+    said = f"{who} {noun} can be trusted (most common reason: {kind}, in {share})"
     if trust.images_unlike:
         return (
             f"{said}: these images look unlike those that the bundle was trained on. Train a "

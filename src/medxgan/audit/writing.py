@@ -89,13 +89,14 @@ def _arrays(audit: Audit) -> dict[str, Any]:
 
 def _figure(audit: Audit, found: MethodAudit) -> bytes:
     places = [Outlined(r.number, r.kind, r.pixels) for r in found.regions]
-    title = f"{METHODS[found.method].title}, {found.n} explanations: {found.verdict}"
+    count = f"{found.n} explanation{'' if found.n == 1 else 's'}"
+    title = f"{METHODS[found.method].title}, {count}: {found.verdict}"
     return places_figure(audit.mean_image, found.mean, found.share, places, title)
 
 
 def _page(audit: Audit, cohort: Cohort, explainer: Explainer, data: Mapping[str, str]) -> AuditPage:
     height, width = audit.mean_image.shape[-2:]
-    explained = f"of {audit.positives} positives"
+    explained = f"of {audit.positives} positive{'' if audit.positives == 1 else 's'}"
     trust, suspicious = audit.trust, len(audit.judge.suspicious)
     return AuditPage(
         title=f"What decides '{audit.target}'?",

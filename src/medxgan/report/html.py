@@ -16,6 +16,7 @@ from medxgan.report.scales import (
     shared_scales,
     shown_methods,
 )
+from medxgan.report.series_view import series_rules
 from medxgan.report.wording import METHOD_LABELS, METHOD_NOTES, fact_text, scale_text
 from medxgan.types import Explanation, ProblemKind
 
@@ -63,6 +64,7 @@ def render_report(
     ]
     targets, words = " or ".join(sorted({view.target for view in views})), views[0].words
     style = source("report.css") + gradient_rules()
+    style += series_rules(len(one.wanted) for one in series)
     script = source("report.js")
     return (
         environment()
@@ -102,11 +104,8 @@ def _check_series(explanations: Sequence[Explanation], series: Sequence[Series])
 
 
 def _methods(explanations: Sequence[Explanation]) -> tuple[str, ...]:
-    """Methods with a panel, familiar ones first: all computed ones, and skipped ones of the row."""
-    named: dict[str, None] = {}
-    for explanation in explanations:
-        skipped = [name for name in FIRST_ROW_METHODS if name in explanation.skipped]
-        named |= dict.fromkeys([*shown_methods(explanation), *skipped])
+    """Methods with a panel, familiar ones first: all that some image has a map of."""
+    named = {name: None for explanation in explanations for name in shown_methods(explanation)}
     known = [*FIRST_ROW_METHODS, *(name for name in METHOD_LABELS if name not in FIRST_ROW_METHODS)]
     return tuple(sorted(named, key=lambda name: known.index(name) if name in known else len(known)))
 

@@ -23,7 +23,7 @@ from medxgan.report.figures import (
 from medxgan.report.scales import COLOUR_DIFFERENCE, DIFFERENCE, Scales, in_colour
 from medxgan.report.series_view import SeriesView, make_series_view
 from medxgan.report.vector import Curve, outline_path, probability_curve
-from medxgan.report.wording import METHOD_LABELS, scale_text
+from medxgan.report.wording import METHOD_LABELS, flip_text, scale_text
 from medxgan.scoretext import Words, score_text, words_for
 from medxgan.types import ClassifierSpec, Explanation, Problem
 
@@ -83,6 +83,7 @@ class View:
     positive: bool
     flipped: bool
     transfer_flipped: bool
+    flip: str
     problems: tuple[Problem, ...]
     scores: dict[str, Score]
     row: list[Panel]
@@ -91,7 +92,7 @@ class View:
     first_frame: int
     curve: Curve
     alternatives: list[Alternative]
-    skipped: dict[str, str]
+    skipped: list[tuple[str, str]]
     width: int
     height: int
     film_note: str
@@ -137,6 +138,7 @@ def make_view(
         positive=explanation.positive,
         flipped=explanation.flipped,
         transfer_flipped=explanation.transfer_flipped,
+        flip=flip_text(explanation.flipped, explanation.transfer_flipped),
         problems=explanation.status.problems,
         scores=scores,
         row=[
@@ -160,7 +162,7 @@ def make_view(
                 explanation.alternatives, explanation.alternative_scores.tolist(), strict=True
             )
         ],
-        skipped=explanation.skipped,
+        skipped=_skipped(explanation),
         width=width,
         height=height,
         film_note=_film_note(small[0].size, (width, height)),
@@ -229,6 +231,14 @@ def _method_panel(explanation: Explanation, method: str, scales: Scales) -> Pane
         return Panel("map", caption, "not computed", alt="", missing=reason)
     heading = (caption, f"evidence for {explanation.target_name}")
     return _map_panel(explanation.name, heading, evidence_map(values), scales[method], EVIDENCE)
+
+
+def _skipped(explanation: Explanation) -> list[tuple[str, str]]:
+    """What could not be computed, by reason: labels of the methods, and the reason."""
+    reasons: dict[str, list[str]] = {}
+    for method, reason in explanation.skipped.items():
+        reasons.setdefault(reason, []).append(METHOD_LABELS.get(method, method))
+    return [(", ".join(labels), reason) for reason, labels in reasons.items()]
 
 
 def _map_panel(

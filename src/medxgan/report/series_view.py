@@ -1,12 +1,16 @@
 """A series to a requested answer as the page shows it: frames, and what is said below them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from math import ceil
 
 from medxgan.explain.series import Series
 from medxgan.report.figures import data_uri, intensity_picture, shrink
 from medxgan.scoretext import answer_text, words_for
 
 LARGEST_SIDE = 128
+SMALLEST_SIDE, GAP, AROUND = 84, 8, 90
+"""Pixels of the page: a frame's least width, between frames, and beside them all."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,24 @@ def frame_captions(series: Series) -> list[str]:
         answer if reached else f"{answer}, not {other}"
         for answer, other, reached in zip(answers, wanted, series.reached.tolist(), strict=True)
     ]
+
+
+def series_rules(counts: Iterable[int]) -> str:
+    """Style of series of so many frames: even rows at every width, the last frame never alone.
+
+    >>> series_rules([3]).count("@media"), "repeat(2" in series_rules([3])
+    (1, False)
+    """
+    rules = []
+    for count in sorted(set(counts)):
+        for across in sorted({ceil(count / rows) for rows in range(1, count + 1)}):
+            if across > 2 and count % across != 1:
+                least = across * (SMALLEST_SIDE + GAP) - GAP + AROUND
+                rules.append(
+                    f"@media (min-width: {least}px) {{ .series .of-{count} "
+                    f"{{ grid-template-columns: repeat({across}, minmax(0, 1fr)); }} }}\n"
+                )
+    return "".join(rules)
 
 
 def make_series_view(series: Series) -> SeriesView:

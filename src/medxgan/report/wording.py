@@ -38,6 +38,19 @@ def scale_text(scale: float) -> str:
     return f"{mantissa}×10{superscript}"
 
 
+def flip_text(redrawn: bool, transferred: bool) -> str:
+    """Where the answer flipped: on the redrawn image, on the original with the change, or both.
+
+    >>> flip_text(True, False)
+    'flipped when redrawn, not on the original'
+    >>> flip_text(False, False)
+    'not flipped'
+    """
+    if redrawn:
+        return f"flipped when redrawn, {'also' if transferred else 'not'} on the original"
+    return "flipped on the original, not when redrawn" if transferred else "not flipped"
+
+
 def fact_text(value: object) -> str:
     """One value of the summary or the footer; understands the entries of ``metrics.json``.
 

@@ -52,6 +52,7 @@ def row(entry: Entry, verdicts: Sequence[Verdict]) -> dict[str, Any]:
             "class": None,
             "positive": None,
             "status": {"ok": False, "kinds": [NOT_READABLE], "sentence": entry.sentence},
+            "flip": None,
             "figures": dict.fromkeys((*LABELS, "change", "gap", "fall")),
             "thumbnail": None,
         }
@@ -67,6 +68,7 @@ def row(entry: Entry, verdicts: Sequence[Verdict]) -> dict[str, Any]:
             "kinds": list(dict.fromkeys(problem.kind for problem in problems)),
             "sentence": sentences or None,
         },
+        "flip": {"flipped": facts.flipped, "transfer_flipped": facts.transfer_flipped},
         "figures": figures(facts),
         "thumbnail": f"/api/explanations/{entry.id}/thumbnail.png",
     }

@@ -24,6 +24,7 @@ PICTURES = {
 }
 """Pane -> label and name of the array."""
 DIFFERENCE, MASK, FRAMES, ATTRIBUTION = "difference", "mask", "frames", "attribution-"
+IMAGE_ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 IMAGES = frozenset({*(array for _, array in PICTURES.values()), FRAMES, "alternatives"})
 """Arrays of intensities, in [-1, 1], which must be finite."""
 
@@ -153,6 +154,7 @@ def document(shown: Shown, address: str) -> dict[str, Any]:
     content = {key: value for key, value in shown.content.items() if key != "files"}
     return content | {
         "id": shown.id,
+        "stem": file_stem(facts.name),
         "panes": [
             {
                 "id": pane.id,
@@ -167,6 +169,16 @@ def document(shown: Shown, address: str) -> dict[str, Any]:
         "frames": {"array": f"{address}/arrays/{FRAMES}", "shape": list(arrays[FRAMES])},
         "spacing": None if facts.spacing is None else list(facts.spacing),
     }
+
+
+def file_stem(name: str) -> str:
+    """What files made of an image are called: its name without the ending of its own file.
+
+    >>> file_stem("scan.NII.gz"), file_stem("1.2.840"), file_stem(".png")
+    ('scan', '1.2.840', '.png')
+    """
+    ending = next((end for end in IMAGE_ENDINGS if name.lower().endswith(end)), "")
+    return name[: len(name) - len(ending)] or name
 
 
 def find_pane(shown: Shown, id: str) -> Pane | None:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from medxgan.viewer import exporting
 from medxgan.viewer.answering import attachment, download, numbers, picture
 from medxgan.viewer.arrays import open_arrays
-from medxgan.viewer.panes import MASK
+from medxgan.viewer.panes import MASK, file_stem
 from medxgan.viewer.saved import SavedExplanation
 
 Find = Callable[[str], SavedExplanation]
@@ -34,23 +34,23 @@ def routes_of(prefix: str, find: Find) -> list[Route]:
         shown = find(request.path_params["id"])
         id, query = request.path_params["pane"], dict(request.query_params)
         content = await run_sync(exporting.pane_png, shown, id, query)
-        return attachment(content, "image/png", f"{shown.facts.name}-{id}.png")
+        return attachment(content, "image/png", f"{file_stem(shown.facts.name)}-{id}.png")
 
     async def film(request: Request) -> Response:
         shown = find(request.path_params["id"])
         content = await run_sync(exporting.film_gif, shown)
-        return attachment(content, "image/gif", f"{shown.facts.name}-film.gif")
+        return attachment(content, "image/gif", f"{file_stem(shown.facts.name)}-film.gif")
 
     async def arrays(request: Request) -> Response:
         shown = find(request.path_params["id"])
         await run_sync(shown.shapes)  # a sentence where the file is damaged
         file = await run_sync(open_arrays, shown.arrays_file, shown.root)
-        return download(file, "application/octet-stream", f"{shown.facts.name}.npz")
+        return download(file, "application/octet-stream", f"{file_stem(shown.facts.name)}.npz")
 
     async def report(request: Request) -> Response:
         shown = find(request.path_params["id"])
         page = await run_sync(exporting.report_html, [shown], shown.facts.name)
-        return attachment(page, "text/html", f"{shown.facts.name}.html")
+        return attachment(page, "text/html", f"{file_stem(shown.facts.name)}.html")
 
     endpoints = {
         "arrays/{name}": array,

@@ -100,6 +100,7 @@
     all: () => true,
     warned: (article) => article.dataset.warned === "yes",
     unflipped: (article) => article.dataset.flipped === "no",
+    kept: (article) => article.dataset.transferred === "no",
   };
   const applyFilter = () => {
     const articles = all(".explanation");

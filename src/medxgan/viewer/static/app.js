@@ -161,6 +161,7 @@ function back() {
   const focused = document.activeElement;
   const typed = "textarea, select, input:not([type=range], [type=checkbox], [type=radio])";
   if (focused?.matches(typed)) focused.blur();
+  else if (store.state.crosshair) store.set({ crosshair: false, cursor: null });
   else if (store.state.enlarged) store.set({ enlarged: null });
   else if (location.hash.length > 2) location.hash = "#/";
 }

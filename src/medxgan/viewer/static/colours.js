@@ -1,6 +1,7 @@
 /**
- * Numbers to colours. A signed map has one zero in the middle of its scale; blue is negative and
- * orange or red positive, which readers with any of the common colour deficiencies tell apart.
+ * Numbers to colours. A signed map has one zero in the middle of its scale; the hues are those of
+ * the report: purple to orange for a difference, blue to red for evidence, which readers with any of
+ * the common colour deficiencies tell apart.
  */
 
 const ENTRIES = 255;
@@ -9,53 +10,39 @@ const NOT_FINITE = 255;
 const NOT_FINITE_COLOUR = [150, 150, 150];
 const LUMINANCE = [0.299, 0.587, 0.114];
 
-/** Colour scales by name: equally spaced colours from the most negative to the most positive. */
+/** By name, and by kind of map: equally spaced colours from the most negative to the most positive. */
 export const SCALES = Object.freeze({
-  "blue-orange": {
-    label: "Blue–orange on black",
-    stops: [
-      [190, 228, 255],
-      [97, 178, 245],
-      [41, 121, 204],
-      [21, 66, 122],
-      [0, 0, 0],
-      [116, 56, 8],
-      [200, 103, 12],
-      [250, 160, 62],
-      [255, 222, 178],
-    ],
+  "on-black": {
+    label: "Bright, on black",
+    difference: stops("c9b0ff a478f5 7c4ccc 44267a 000000 743808 c8670c faa03e ffe0a0"),
+    evidence: stops("bee4ff 61b2f5 2979cc 15427a 000000 7a1818 d0302a f87668 ffd0c8"),
   },
-  "blue-red": {
-    label: "Blue–red on white",
-    stops: [
-      [5, 48, 97],
-      [33, 102, 172],
-      [67, 147, 195],
-      [146, 197, 222],
-      [209, 229, 240],
-      [247, 247, 247],
-      [253, 219, 199],
-      [244, 165, 130],
-      [214, 96, 77],
-      [178, 24, 43],
-      [103, 0, 31],
-    ],
+  "on-white": {
+    label: "As in the report, on white",
+    difference: stops(
+      "2d004b 542788 8073ac b2abd2 d8daeb f7f7f7 fee0b6 fdb863 e08214 b35806 7f3b08",
+    ),
+    evidence: stops("053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f"),
   },
 });
+
+/** What the ends of the scales are called, negative first. */
+export const HUES = Object.freeze({ difference: ["purple", "orange"], evidence: ["blue", "red"] });
 
 /**
  * 255 colours, of which entry 127 is zero, and a 256th for numbers that are not finite.
  * @param {string} name of {@link SCALES}
+ * @param {"difference"|"evidence"} kind of map
  * @returns {number[][]} red, green and blue of each
  */
-export function colourTable(name) {
-  const { stops } = SCALES[name] ?? SCALES["blue-orange"];
+export function colourTable(name, kind) {
+  const ends = (SCALES[name] ?? SCALES["on-black"])[kind];
   const colours = Array.from({ length: ENTRIES }, (_, entry) => {
-    const place = (entry / (ENTRIES - 1)) * (stops.length - 1);
-    const before = Math.min(Math.floor(place), stops.length - 2);
+    const place = (entry / (ENTRIES - 1)) * (ends.length - 1);
+    const before = Math.min(Math.floor(place), ends.length - 2);
     const share = place - before;
-    return stops[before].map((start, channel) =>
-      Math.round(start + (stops[before + 1][channel] - start) * share),
+    return ends[before].map((start, channel) =>
+      Math.round(start + (ends[before + 1][channel] - start) * share),
     );
   });
   return [...colours, NOT_FINITE_COLOUR];
@@ -65,10 +52,11 @@ export function colourTable(name) {
  * The same colours as tints: on a ground of the colour of zero they look like the table, on an
  * image they tint only where the map is not zero.
  * @param {string} name of {@link SCALES}
+ * @param {"difference"|"evidence"} kind of map
  * @returns {Uint8ClampedArray} red, green, blue and opacity of 256 entries
  */
-export function tintTable(name) {
-  const table = colourTable(name);
+export function tintTable(name, kind) {
+  const table = colourTable(name, kind);
   const zero = table[ZERO];
   const tints = new Uint8ClampedArray(4 * table.length);
   table.forEach((colour, entry) => {
@@ -85,10 +73,11 @@ export function tintTable(name) {
 /**
  * The colour of zero, as CSS reads it.
  * @param {string} name of {@link SCALES}
+ * @param {"difference"|"evidence"} kind of map
  * @returns {string}
  */
-export function zeroColour(name) {
-  return `rgb(${colourTable(name)[ZERO].join(" ")})`;
+export function zeroColour(name, kind) {
+  return `rgb(${colourTable(name, kind)[ZERO].join(" ")})`;
 }
 
 /**
@@ -169,12 +158,13 @@ export function oneChannel({ values, shape }, kind) {
  * The scale as a strip, one pixel for each colour.
  * @param {HTMLCanvasElement} canvas
  * @param {string} name of {@link SCALES}
+ * @param {"difference"|"evidence"} kind of map
  */
-export function drawLegend(canvas, name) {
+export function drawLegend(canvas, name, kind) {
   canvas.width = ENTRIES;
   canvas.height = 1;
   const pixels = new ImageData(ENTRIES, 1);
-  colourTable(name)
+  colourTable(name, kind)
     .slice(0, ENTRIES)
     .forEach((colour, entry) => pixels.data.set([...colour, 255], 4 * entry));
   canvas.getContext("2d").putImageData(pixels, 0, 0);
@@ -192,4 +182,9 @@ export function windowOf(values, low = 0.01, high = 0.99) {
   if (sorted.length === 0) return { width: 2, level: 0 };
   const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
   return { width: Math.max(at(high) - at(low), 0.01), level: (at(high) + at(low)) / 2 };
+}
+
+function stops(colours) {
+  const byte = (colour, at) => Number.parseInt(colour.slice(at, at + 2), 16);
+  return colours.split(" ").map((colour) => [0, 2, 4].map((at) => byte(colour, at)));
 }

@@ -13,10 +13,7 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
  */
 export function followCross(panes, signal) {
   let growing = false;
-  const stop = () => {
-    growing = false;
-    store.set({ crosshair: false, cursor: null });
-  };
+  const stop = () => store.set({ crosshair: false, cursor: null });
   const tell = () => {
     const { cursor } = store.state;
     const values = panes.shown().map((pane) => `${pane.label} ${pane.textAt(cursor)}`);
@@ -31,6 +28,10 @@ export function followCross(panes, signal) {
     tell();
   };
 
+  const rest = ({ crosshair }) => {
+    if (!crosshair) growing = false;
+  };
+  store.watch(["crosshair"], rest, signal);
   onCommand(
     {
       "cross.toggle": () => {

@@ -31,7 +31,7 @@ export function createDisplay({ panes, exports, signal }) {
       "div",
       { class: "cluster" },
       toggle("Smooth", "smooth", "Blend pixels instead of showing each as a square (S)", signal),
-      toggle("Outline", "outline", "Draw the outline of the mask, where there is one (L)", signal),
+      outlineToggle(panes, signal),
       toggle("Ruler", "measuring", "Measure a distance by dragging (R)", signal),
       h(
         "button",
@@ -142,6 +142,16 @@ function setHidden(id, hide) {
   store.set({ hidden: hide ? [...others, id] : others });
 }
 
+function outlineToggle(panes, signal) {
+  if (hasMask(panes)) return toggle("Outline", "outline", "Draw the outline of the mask (L)", signal);
+  const title = "This image came without a mask to outline";
+  return h("button", { type: "button", title, disabled: true }, "Outline");
+}
+
+function hasMask(panes) {
+  return panes.still.some(({ kind }) => kind === "mask");
+}
+
 function toggle(label, key, title, signal) {
   const button = h(
     "button",
@@ -183,7 +193,7 @@ function commands(panes) {
     "maps.fainter": () => stretchMaps(ZOOM_STEP),
     "maps.stronger": () => stretchMaps(1 / ZOOM_STEP),
     "view.smooth": flip("smooth"),
-    "view.outline": flip("outline"),
+    "view.outline": hasMask(panes) ? flip("outline") : () => undefined,
     "view.measure": flip("measuring"),
     "view.reset": resetDisplay,
     "view.in": zoom(ZOOM_STEP),

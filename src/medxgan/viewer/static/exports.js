@@ -51,7 +51,7 @@ function entries(facts, panes, base) {
     if (!pane) return;
     const picture = await pane.picture(store.state, panes.still[0]);
     const shown = pane === panes.film ? pane.label.toLowerCase() : pane.id;
-    download(picture, `${facts.name}-${shown}.png`);
+    download(picture, `${facts.stem}-${shown}.png`);
   };
   const link = (label, address) => h("a", { href: address, download: "" }, label);
   const plain = h("a", { download: "" }, "in the colours of the report (PNG)");

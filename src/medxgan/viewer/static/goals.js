@@ -9,14 +9,14 @@ import { h } from "./dom.js";
  *   settings: () => object, put: (controls: object, alternative: number|string|null) => void,
  *   signal: AbortSignal}} given `address` of the session, its present settings, and what is told
  *   of the found ones
- * @returns {{element: HTMLElement, stop: () => void}} `stop` gives a search up: what it finds is no
- *   longer wanted
+ * @returns {{element: HTMLElement, stop: () => void}} `stop` gives a search up, whose find is no longer
+ *   wanted, and takes back what was said of the one before
  */
 export function createGoals({ address, words, session, settings, put, signal }) {
   const said = h("p", { class: "said", role: "status" });
   let search = null;
   const stop = () => {
-    if (search) said.textContent = "";
+    said.textContent = "";
     search?.abort();
     search = null;
   };
@@ -37,6 +37,10 @@ export function createGoals({ address, words, session, settings, put, signal }) 
       if (error.name !== "AbortError") said.textContent = error.message;
     }
   };
+  const refuse = (sentence) => {
+    stop();
+    said.textContent = sentence;
+  };
   const button = (label, goal) =>
     h("button", { type: "button", on: { click: () => go(goal) } }, label);
   const element = h(
@@ -47,22 +51,23 @@ export function createGoals({ address, words, session, settings, put, signal }) 
       { class: "row" },
       button("Make negative", "negative"),
       button("Make positive", "positive"),
-      createWanted(words, session, go),
+      createWanted(words, session, { go, refuse }),
     ),
     said,
   );
   return { element, stop };
 }
 
-function createWanted(words, { output, value_range: range }, go) {
+function createWanted(words, { output, target_name: name, value_range: range }, { go, refuse }) {
   const graded = output === "value" && range;
   const [low, high] = graded ? range : [0, 1];
   const margin = graded ? 0 : 0.01;
+  const [least, most] = [low + margin, high - margin];
   const label = graded ? "Go to" : "To p";
   const wanted = h("input", {
     type: "number",
-    min: low + margin,
-    max: high - margin,
+    min: least,
+    max: most,
     step: (high - low) / 100,
     value: (low + high) / 2,
     required: true,
@@ -70,8 +75,10 @@ function createWanted(words, { output, value_range: range }, go) {
   });
   const submit = (event) => {
     event.preventDefault();
-    if (wanted.value === "") wanted.focus(); // not a number: neither empty nor half-written is 0
-    else go(Number(wanted.value));
+    const value = wanted.value === "" ? NaN : Number(wanted.value); // nor is half-written 0
+    if (value >= least && value <= most) return go(value);
+    refuse(`Give a ${graded ? name : "probability"} between ${least} and ${most}.`);
+    wanted.focus();
   };
   const button = h(
     "button",

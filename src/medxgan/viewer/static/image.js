@@ -9,6 +9,7 @@ import { h } from "./dom.js";
 import { createExports } from "./exports.js";
 import { createFilm, firstFrame } from "./film.js";
 import { onCommand } from "./keys.js";
+import { createLegend } from "./legend.js";
 import { createLive } from "./live.js";
 import { createDirections, openSaved } from "./opening.js";
 import { createOthers } from "./others.js";
@@ -89,7 +90,7 @@ export function createImageView({ facts, session, neighbours, signal }) {
     createStatus(facts, words, session && session.bundle.caution),
     createDisplay({ panes, exports: createExports({ facts, panes, base, signal }), signal }),
     panes.grid,
-    createReadout(panes, signal),
+    h("div", { class: "below" }, createReadout(panes, signal), createLegend(panes, words, signal)),
     h(
       "section",
       { class: "panel", "aria-label": "Film, live codes and verdict" },

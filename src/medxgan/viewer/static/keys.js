@@ -83,7 +83,7 @@ export const BINDINGS = {
     {
       keys: ["Escape"],
       command: "escape",
-      says: "Back to all panes, then to the list",
+      says: "End the cross; back to all panes; then to the list",
       shown: ["Esc"],
     },
   ],

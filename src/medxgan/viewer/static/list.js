@@ -5,7 +5,7 @@ import { onCommand } from "./keys.js";
 import { createChooser } from "./opening.js";
 import { chosenRows, different } from "./rows.js";
 import { store } from "./store.js";
-import { capitalized, figureText } from "./words.js";
+import { capitalized, counted, figureText, flipText } from "./words.js";
 
 const AT_ONCE = 150;
 const MEANINGS = {
@@ -41,6 +41,16 @@ export function createList(signal) {
     { class: "scroller", tabindex: 0, role: "region", "aria-label": "Explanations" },
     table,
   );
+  const hint = h(
+    "p",
+    { class: "sideways", hidden: true },
+    "More columns: scroll the table sideways ⟷",
+  );
+  const wide = new ResizeObserver(() => {
+    hint.hidden = scroller.scrollWidth - scroller.clientWidth <= 1;
+  });
+  wide.observe(scroller);
+  wide.observe(table);
   const more = new IntersectionObserver(
     (entries) => entries.some((entry) => entry.isIntersecting) && grow(),
     { root: scroller, rootMargin: "400px" },
@@ -57,15 +67,15 @@ export function createList(signal) {
     rows = chosenRows(store.state.rows, store.state.list);
     count.textContent =
       rows.length === store.state.rows.length
-        ? `${rows.length} explanations`
-        : `${rows.length} of ${store.state.rows.length} explanations`;
+        ? counted(rows.length, "explanation")
+        : `${rows.length} of ${counted(store.state.rows.length, "explanation")}`;
     body.replaceChildren();
     grow();
     if (rows.length === 0) body.append(nothing());
     for (const { mark } of heads) mark();
   }
   store.watch(["rows", "list"], write, signal);
-  signal.addEventListener("abort", () => more.disconnect());
+  signal.addEventListener("abort", () => [more, wide].forEach((each) => each.disconnect()));
   const bar = filters(signal);
   onCommand({ "list.search": () => bar.search.focus() }, signal);
   write();
@@ -85,7 +95,7 @@ export function createList(signal) {
         server.mode.live && createChooser("Open an image …", "primary"),
       ),
     ),
-    h("div", {}, bar.element, known(server)),
+    h("div", {}, bar.element, known(server), hint),
     scroller,
   );
 }
@@ -173,7 +183,7 @@ function createRow(row) {
       row.thumbnail === null && h("p", {}, row.status.sentence),
     ),
     h("td", {}, prediction(row)),
-    h("td", {}, status(row.status)),
+    h("td", {}, status(row.status), row.flip && h("p", { class: "flip" }, flipText(row.flip))),
     ...figures.map(({ key }) => h("td", { class: "figure" }, figureText(row.figures[key]))),
     h("td", { class: "verdicts" }, verdicts(row.verdicts)),
   );

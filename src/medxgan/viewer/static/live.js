@@ -78,7 +78,10 @@ export function createLive({ session, stage, signal }) {
   );
   const goals = createGoals({ address, words, session, settings, put, signal });
   const offered = session.bundle.resample;
-  const others = createAlternatives({ address, words, choose, reset, offered, signal });
+  const { positive } = session;
+  const begin = goals.stop;
+  const beside = { positive, choose, begin, reset, offered, signal };
+  const others = createAlternatives({ address, words, ...beside });
   const element = h(
     "div",
     { class: "live" },

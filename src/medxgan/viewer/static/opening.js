@@ -132,11 +132,13 @@ async function open(name, request) {
   const dialog = document.querySelector("#busy");
   const cancel = h("button", { type: "button", on: { click: () => own.abort() } }, "Cancel");
   clearWarning();
-  dialog.replaceChildren(h("p", { role: "status" }, `Explaining ${name} …`), cancel);
+  const elapsed = createElapsed(own.signal);
+  dialog.replaceChildren(h("p", { role: "status" }, `Explaining ${name} …`), elapsed.element, cancel);
   dialog.oncancel = () => own.abort();
   if (!dialog.open) dialog.showModal();
   cancel.focus();
   const close = () => {
+    elapsed.stop();
     if (underWay !== own) return;
     underWay = null;
     dialog.close();
@@ -150,6 +152,24 @@ async function open(name, request) {
     close();
     if (error.name !== "AbortError") warn(error.message);
   }
+}
+
+/** Signs of life: a bar that moves, where motion is wanted, and the seconds gone by. */
+function createElapsed(signal) {
+  const start = Date.now();
+  const seconds = h("span", { class: "seconds" }, "0 s");
+  const timer = setInterval(() => {
+    seconds.textContent = `${Math.round((Date.now() - start) / 1000)} s`;
+  }, 1000);
+  const stop = () => clearInterval(timer);
+  signal.addEventListener("abort", stop);
+  const element = h(
+    "div",
+    { class: "elapsed", "aria-hidden": "true" },
+    h("span", { class: "moving" }),
+    seconds,
+  );
+  return { element, stop };
 }
 
 function megabytes(bytes) {

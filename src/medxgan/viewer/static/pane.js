@@ -1,6 +1,7 @@
 /** One picture: its caption, its canvas, and how its numbers become pixels. */
 
 import {
+  HUES,
   drawLegend,
   imagePixels,
   mapPixels,
@@ -11,7 +12,7 @@ import {
 import { h, icon } from "./dom.js";
 import { placement, toImage } from "./geometry.js";
 import { drawCross, drawOutline, drawRuler, drawScaleBar } from "./overlays.js";
-import { intensityText, scaleText, signedText } from "./words.js";
+import { capitalized, intensityText, scaleText, signedText } from "./words.js";
 
 const ENLARGE = "M2 6V2h4M14 10v4h-4M2.5 2.5l4 4M13.5 13.5l-4-4";
 const MASK_WINDOW = { width: 1, level: 0.5 };
@@ -29,10 +30,11 @@ export class Pane {
    * @param {{id: string, label: string, kind: "intensity"|"difference"|"evidence"|"mask",
    *   scale: number|null}} description
    * @param {string} score what the model says of this picture; may be empty
-   * @param {string} measure of that score
+   * @param {import("./words.js").Words} words of that score
    * @param {() => void} enlarge what its button does
    */
-  constructor(description, score, measure, enlarge) {
+  constructor(description, score, words, enlarge) {
+    const { measure } = words;
     Object.assign(this, description);
     this.isMap = this.kind === "difference" || this.kind === "evidence";
     this.numbers = null;
@@ -65,7 +67,7 @@ export class Pane {
         {},
         this.number,
         this.name,
-        this.isMap ? this.#legend() : score && h("span", { class: "score", title: measure }, score),
+        this.isMap ? this.#legend(words) : score && h("span", { class: "score", title: measure }, score),
         this.button,
       ),
       h("div", { class: "screen" }, this.canvas, this.value),
@@ -146,7 +148,7 @@ export class Pane {
     context.imageSmoothingEnabled = state.smooth;
     context.imageSmoothingQuality = "high";
     const alone = this.isMap && state.maps === "alone";
-    context.fillStyle = alone ? zeroColour(state.colours) : "#000";
+    context.fillStyle = alone ? zeroColour(state.colours, this.kind) : "#000";
     context.fillRect(0, 0, this.size.width, this.size.height);
     if (this.isMap && !alone && shared.ground.numbers !== null) layer(shared.ground.under(state));
     if (!this.isMap || state.maps !== "off") {
@@ -183,7 +185,7 @@ export class Pane {
     Object.assign(canvas, this.image);
     const context = canvas.getContext("2d");
     if (this.isMap) {
-      context.fillStyle = zeroColour(state.colours);
+      context.fillStyle = zeroColour(state.colours, this.kind);
       context.fillRect(0, 0, canvas.width, canvas.height);
       if (state.maps === "on image") context.drawImage(ground.under(state), 0, 0);
       context.globalAlpha = state.maps === "on image" ? state.opacity : 1;
@@ -212,21 +214,24 @@ export class Pane {
     return this.grey;
   }
 
-  #legend() {
+  #legend(words) {
+    this.ways = words.maps[this.kind].short;
+    const [less, more] = words.maps[this.kind].long;
+    const [low, high] = HUES[this.kind];
+    const title = `${capitalized(high)}: ${more}; ${low}: ${less}. Zero lies in the middle`;
     this.strip = h("canvas", { class: "strip" });
     this.ends = {
       low: h("span", { class: "low" }),
       high: h("span", { class: "high" }),
       both: h("span", { class: "both" }),
     };
-    const { low, high, both } = this.ends;
     return h(
       "span",
-      { class: "legend", title: "Zero lies in the middle" },
-      low,
+      { class: "legend", title },
+      this.ends.low,
       h("span", { class: "bar" }, this.strip),
-      high,
-      both,
+      this.ends.high,
+      this.ends.both,
     );
   }
 
@@ -235,14 +240,16 @@ export class Pane {
     if (this.value.textContent !== text) this.value.textContent = text;
     if (!this.isMap) return;
     const end = scaleText(this.scale * state.gain);
-    if (this.ends.high.textContent !== `+${end}`) {
-      this.ends.low.textContent = `−${end}`;
-      this.ends.high.textContent = `+${end}`;
-      this.ends.both.textContent = `±${end}`;
+    const both = `±${end}`;
+    if (this.ends.both.textContent !== both) {
+      const [less, more] = this.ways;
+      this.ends.low.textContent = `${less} −${end}`;
+      this.ends.high.textContent = `+${end} ${more}`;
+      this.ends.both.textContent = both;
     }
     if (this.strip.dataset.colours !== state.colours) {
       this.strip.dataset.colours = state.colours;
-      drawLegend(this.strip, state.colours);
+      drawLegend(this.strip, state.colours, this.kind);
     }
   }
 
@@ -269,7 +276,7 @@ export class Pane {
         this.numbers.values,
         this.image,
         this.scale * state.gain,
-        tintTable(state.colours),
+        tintTable(state.colours, this.kind),
       );
     }
     if (this.kind === "mask") return imagePixels(this.numbers, MASK_WINDOW, false);

@@ -12,6 +12,8 @@ const GAP = 6;
 const CAPTION = 26;
 const SMALL = 96;
 const LEAST = 88;
+/** Where all is one column that scrolls as a whole: phones. */
+const SCROLLED = matchMedia("(max-width: 560px)");
 const DRAWN_KEYS = [
   "view",
   "window",
@@ -44,12 +46,7 @@ export function createPanes({ facts, words, signal }) {
   const make = (description) => {
     const score = facts.scores?.[scores[description.id]];
     const enlarge = () => toggleEnlarged(description.id);
-    return new Pane(
-      description,
-      score === undefined ? "" : words.text(score),
-      words.measure,
-      enlarge,
-    );
+    return new Pane(description, score === undefined ? "" : words.text(score), words, enlarge);
   };
   const still = facts.panes.map(make);
   const film = make(FILM);
@@ -127,6 +124,7 @@ function arrange({ grid, gap, slot }, shown, film, enlarged) {
   const large = enlarged ? [...new Set([shown[0] ?? enlarged, enlarged])] : [];
   const small = shown.filter((pane) => !large.includes(pane));
   const room = { width: grid.clientWidth, height: grid.clientHeight };
+  if (SCROLLED.matches) room.height = Infinity;
   const aspect = aspectOf(shown[0] ?? film);
   const sized = (panes, width) => {
     for (const pane of panes) pane.resize({ width, height: Math.round(width / aspect) });
@@ -141,7 +139,8 @@ function arrange({ grid, gap, slot }, shown, film, enlarged) {
     const across = Math.floor((room.width - GAP * (small.length - 1)) / Math.max(small.length, 1));
     sized(small, Math.max(Math.min(SMALL * aspect, across), 40));
   } else {
-    sized(small, Math.max(tiles(room, small.length, measures).width, LEAST));
+    const most = SCROLLED.matches ? Math.floor((room.width - GAP) / 2) : Infinity;
+    sized(small, Math.max(Math.min(tiles(room, small.length, measures).width, most), LEAST));
   }
   const order = [
     ...large.map(({ figure }) => figure),

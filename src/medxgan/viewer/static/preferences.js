@@ -7,7 +7,7 @@ export const DEFAULTS = Object.freeze({
   theme: "system",
   reader: "",
   shortcuts: true,
-  colours: "blue-orange",
+  colours: "on-black",
   maps: "on image",
   opacity: 0.85,
   smooth: false,

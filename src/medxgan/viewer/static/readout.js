@@ -16,7 +16,7 @@ export function createReadout(panes, signal) {
     const { cursor, ruler, view, measuring, crosshair } = store.state;
     const parts = [
       cursor ? placeText(cursor, panes.spacing) : hint({ measuring }),
-      crosshair && "cross: arrow keys move, Enter measures, X ends",
+      crosshair && "cross: arrow keys move, Enter measures, X or Esc ends",
       ruler && `ruler ${lengthText(ruler.from, ruler.to, panes.spacing)}`,
       view.zoom > 1 && `zoom ${view.zoom.toFixed(1)}×`,
     ];

@@ -4,7 +4,8 @@ const COLLATOR = new Intl.Collator(undefined, { numeric: true, sensitivity: "bas
 
 /**
  * @typedef {{id: string, name: string, class: string|null, positive: boolean|null,
- *   status: {ok: boolean, kinds: string[]}, figures: Object<string, number|null>,
+ *   status: {ok: boolean, kinds: string[]},
+ *   flip: {flipped: boolean, transfer_flipped: boolean}|null, figures: Object<string, number|null>,
  *   thumbnail: string, verdicts: {reader: string, verdict: string}[]}} Row
  * @typedef {{text: string, class: string, side: string, status: string, verdict: string,
  *   sort: string, falling: boolean}} Wishes empty: all, and in the order of the folder

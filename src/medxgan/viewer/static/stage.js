@@ -46,14 +46,20 @@ export function createStage({ facts, panes, longest, choose, signal }) {
     show({ title, numbers, score, strength, details: lines }) {
       const text = words.text(score);
       const positive = score >= words.decision;
+      const even = score !== null && text === words.text(words.decision);
       panes.film.rename(title);
       panes.show("film", numbers);
       curve.mark(strength, score);
       answer.textContent = text;
-      side.textContent = score === null ? "" : positive ? "positive" : "negative";
-      side.dataset.side = positive ? "positive" : "negative";
+      side.textContent = even ? "at the decision" : sideOf(score, positive);
+      side.dataset.side = even ? "even" : positive ? "positive" : "negative";
       details.replaceChildren(...lines.map((line) => h("span", {}, line)));
       announce(`${words.measure} ${text}, ${lines.join(", ")}`);
     },
   };
+}
+
+function sideOf(score, positive) {
+  if (score === null) return "";
+  return positive ? "positive" : "negative";
 }

@@ -1,7 +1,7 @@
 /** First of all: can this explanation be trusted, and if not, why not. */
 
 import { h } from "./dom.js";
-import { capitalized, problemText } from "./words.js";
+import { capitalized, flipText, problemText } from "./words.js";
 
 const METHODS = { lig: "LIG", "grad-cam": "Grad-CAM", ig: "IG" };
 
@@ -48,8 +48,8 @@ function summary(facts, words) {
     part("transferred", transferred),
     h(
       "span",
-      { class: facts.flipped ? "" : "attention" },
-      facts.flipped ? "answer flipped" : "answer not flipped",
+      { class: facts.flipped && facts.transfer_flipped ? "" : "attention" },
+      `answer ${flipText(facts)}`,
     ),
   );
 }

@@ -21,6 +21,8 @@ const SUPERSCRIPTS = {
  * @property {(score: number|null) => string} text a score with its units
  * @property {number} decision where the two sides meet, on the scale of scores
  * @property {[string, string]} ends what the negative and the positive end of a film are called
+ * @property {Record<"difference"|"evidence", {short: [string, string], long: [string, string]}>} maps
+ *   what the negative and the positive end of a map's colours mean
  */
 
 /**
@@ -37,6 +39,7 @@ export function wordsFor(facts) {
       text: probabilityText,
       decision: 0.5,
       ends: ["negative", "positive"],
+      maps: mapWords([`against ${facts.target_name}`, `for ${facts.target_name}`]),
     };
   }
   const [low, high] = range;
@@ -47,7 +50,17 @@ export function wordsFor(facts) {
   const text = (score) =>
     isNumber(score) ? value(score).toFixed(decimals).replace("-", "−") : "not known";
   const ends = range.map((end) => `towards ${facts.target_name} ${end}`);
-  return { measure: facts.target_name, text, decision: 0.5, ends };
+  return { measure: facts.target_name, text, decision: 0.5, ends, maps: mapWords(ends) };
+}
+
+function mapWords(evidence) {
+  return {
+    difference: {
+      short: ["darker", "brighter"],
+      long: ["darker in the positive image", "brighter in the positive image"],
+    },
+    evidence: { short: ["against", "for"], long: evidence },
+  };
 }
 
 /**
@@ -120,6 +133,26 @@ export function signedText(value, scale) {
  */
 export function problemText({ kind, sentence }) {
   return sentence.startsWith(`${kind}: `) ? sentence.slice(kind.length + 2) : sentence;
+}
+
+/**
+ * How many there are of something.
+ * @param {number} count
+ * @param {string} noun of one
+ * @returns {string}
+ */
+export function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/**
+ * Where the answer flipped: on the redrawn image, on the original with the change made, or both.
+ * @param {{flipped: boolean, transfer_flipped: boolean}} facts
+ * @returns {string}
+ */
+export function flipText({ flipped, transfer_flipped: transferred }) {
+  if (flipped) return `flipped when redrawn, ${transferred ? "also" : "not"} on the original`;
+  return transferred ? "flipped on the original, not when redrawn" : "not flipped";
 }
 
 /**

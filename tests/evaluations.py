@@ -22,6 +22,7 @@ SETTINGS = {
     "integration steps": 32,
     "inversion steps": 0,
     "controls": True,
+    "noise": True,
     "seed": 3,
     "device": "cpu",
     "images at once": 16,

@@ -426,8 +426,9 @@ def shipped():
 
 
 def test_all_directions_of_a_bundle_have_sliders_and_can_be_explained(shipped):
-    """The first by name where none is asked for; each has the other's slider after its own."""
-    assert list(shipped.choices) == ["onnx", "small-cnn"] and shipped.choices["onnx"] is shipped
+    """First the one whose model has all maps; each has the other's slider after its own."""
+    assert list(shipped.choices) == ["small-cnn", "onnx"]
+    assert shipped.choices["small-cnn"] is shipped
     assert shipped.name == "chest-phantom-stylegan" and shipped.notes == ()
     for own, other in (("onnx", "small-cnn"), ("small-cnn", "onnx")):
         desk = shipped.choices[own]
@@ -445,16 +446,16 @@ def test_all_directions_of_a_bundle_have_sliders_and_can_be_explained(shipped):
 
 
 def test_a_direction_that_is_asked_for_comes_first():
-    desk = open_desk("chest-phantom-stylegan", direction="small-cnn", device="cpu")
-    assert list(desk.choices) == ["small-cnn", "onnx"]
+    desk = open_desk("chest-phantom-stylegan", direction="onnx", device="cpu")
+    assert list(desk.choices) == ["onnx", "small-cnn"]
     desk.close()
 
 
 def test_an_image_is_explained_by_the_direction_that_its_reader_chose(shipped, tmp_path):
     client = browser(make_app(verdicts=VerdictStore(tmp_path / "v.sqlite"), desk=shipped))
     choices = client.get("/api/state").json()["bundle"]["choices"]
-    assert [each["id"] for each in choices] == ["onnx", "small-cnn"]
-    assert choices[0]["label"] == "onnx: lesion, onnx 47f5e03f"
+    assert [each["id"] for each in choices] == ["small-cnn", "onnx"]
+    assert choices[1]["label"] == "onnx: lesion, onnx 47f5e03f"
     image = make_phantoms("chest", 2, size=64, seed=7).images[:1]
     content = file_of(to_signed(image, (0, 255)))
     sessions = {}
@@ -470,7 +471,7 @@ def test_an_image_is_explained_by_the_direction_that_its_reader_chose(shipped, t
         verdict = {"reader": "Ann", "verdict": "plausible", "explanation": session["explanation"]}
         assert client.post("/api/verdicts", json=verdict).status_code == 200
     assert sessions["onnx"]["explanation"] != sessions["small-cnn"]["explanation"]
-    assert upload(client, content).json()["bundle"]["direction"] == "onnx"
+    assert upload(client, content).json()["bundle"]["direction"] == "small-cnn"
     unknown = upload(client, content, direction="other")
     assert unknown.status_code == 400 and "no such direction" in unknown.json()["error"]
     sources = {each.source for each in VerdictStore(tmp_path / "v.sqlite").all()}

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from shutil import copy
 
 import numpy as np
 import pytest
@@ -345,7 +346,7 @@ def test_explanations_of_other_images_are_not_left_beside_new_ones(
     before = (out / "explanations.csv").read_bytes()
     outcome = medxgan("explain", tiny_bundle, pictures[0], *options)
     assert outcome.code == 2
-    assert "holds 1 explanation of an earlier run that this one does not replace" in outcome.err
+    assert "holds 1 explanation of other images, of an earlier run" in outcome.err
     assert (out / "explanations.csv").read_bytes() == before
     monkeypatch.setattr(demo, "BUNDLE", str(tiny_bundle))
     outcome = medxgan("demo", "--out", out)
@@ -419,6 +420,13 @@ def test_inspect_names_the_viewer_for_what_explain_wrote(medxgan, tmp_path, tiny
     assert f"{out} is a folder of explanations." in outcome.out
     assert f"medxgan view {out}\n" in outcome.out
     assert f"medxgan view {out / 'scan'}\n" in medxgan("inspect", out / "scan").out
+    # A data set into whose folder someone explained an image is still one.
+    for table in out.glob("explanations.csv"):
+        table.unlink()
+    for label in ("healthy", "lesion"):
+        (out / label).mkdir()
+        copy(picture, out / label / "scan.png")
+    assert "is a data set" in medxgan("inspect", out).out
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from medxgan.data.labels import UNLABELLED
 from medxgan.data.split import complete_splits, parse_splits, split_by_group
 from medxgan.errors import DataError
 
@@ -119,6 +120,17 @@ def test_a_given_split_that_tears_a_patient_apart_is_said():
 def test_splits_are_read_as_words_or_numbers():
     words = ["train", "VAL", "valid", "validation", "Test", "0", "1", "2"]
     assert parse_splits(words, "split").tolist() == [0, 1, 1, 1, 2, 0, 1, 2]
+
+
+def test_patients_without_a_label_leave_no_part_without_classes():
+    """Three of five images fill a part as far as the shares go, and show no class."""
+    sizes = [5, 1, 1, 1, 1, 1, 5, 5, 5]
+    labels = np.repeat([0, 0, 0, 1, 1, 1, UNLABELLED, UNLABELLED, UNLABELLED], sizes)
+    groups = np.repeat(np.arange(9).astype(str), sizes)
+    for seed in range(20):
+        parts = split_by_group(labels, groups, (0.7, 0.15, 0.15), seed)
+        for part in range(3):
+            assert {0, 1} <= {*labels[parts == part].tolist()}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """An interrupted measuring goes on where it stopped, and with nothing else's parts."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,7 @@ def test_scores_are_kept_as_a_whole(tmp_path):
         ({"positives_per_code": 1}, "positives per code: 3, now 1"),
         ({"steps": 3}, "integration steps: 2, now 3"),
         ({"controls": False}, "controls: yes, now no"),
+        ({"noise": False}, "noise: yes, now no"),
         ({"methods": ("difference",)}, "methods: difference,ig, now difference"),
         ({"own_maps": {"mine": lambda explained: explained.images}}, "own maps: none, now mine"),
         ({"oracle": brightness_oracle()}, r"oracle: none, now \w{12}"),
@@ -106,6 +108,17 @@ def test_another_measuring_is_refused_and_what_differs_named(tmp_path, change, w
     asked = {"data": make_data(), "folder": tmp_path, **QUICK, **change}
     with pytest.raises(OutputError, match=rf"holds another evaluation \({what}\); choose another"):
         evaluate(make_explainer(), **asked)
+
+
+def test_parts_from_before_noise_could_be_left_out_are_taken(tmp_path):
+    evaluate(make_explainer(), make_data(), folder=tmp_path, **QUICK)
+    path = tmp_path / "parts" / "identity.json"
+    kept = json.loads(path.read_text())
+    assert kept.pop("noise") is True
+    path.write_text(json.dumps(kept))
+    evaluate(make_explainer(), make_data(), folder=tmp_path, **QUICK)
+    with pytest.raises(OutputError, match="noise: yes, now no"):
+        evaluate(make_explainer(), make_data(), folder=tmp_path, noise=False, **QUICK)
 
 
 def test_parts_of_another_bundle_are_refused(tmp_path, tiny_bundle, balanced_classifier):

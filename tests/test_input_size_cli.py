@@ -15,7 +15,7 @@ from medxgan.classifiers import (
     load_classifier,
     save_classifier,
 )
-from medxgan.classifiers.surrogate import WithSurrogate, true_model_of
+from medxgan.classifiers.surrogate import STANDS_FOR, TrueModel, WithSurrogate, true_model_of
 from medxgan.data.phantom import make_phantoms
 from medxgan.types import ClassifierSpec
 from models import write_onnx
@@ -101,6 +101,27 @@ def test_inspect_a_classifier_file_of_another_size(medxgan, tmp_path):
     printed = words_of(medxgan("inspect", tmp_path / "c.safetensors").out)
     assert 'First describe it in a .toml file with source = "cnn", weights = "' in printed
     assert "and size = 64 and input_size = 48 in its specification." in printed
+    assert "Then use it with: medxgan train DATA --classifier FILE.toml --out RUN" in printed
+
+
+def test_a_surrogate_of_another_size_is_to_be_distilled_again(medxgan, tmp_path):
+    """Described anew it would lose which model it stands for."""
+    spec = ClassifierSpec(size=48, class_names=("no", "yes"))
+    true = TrueModel(kind="function", source="true.toml", fingerprint="0" * 64, spec=spec)
+    measured = {STANDS_FOR: true.model_dump(mode="json")}
+    model = TorchClassifier(build_architecture("cnn", 1, 48, 2), spec, "cnn", measured=measured)
+    save_classifier(tmp_path / "s.safetensors", model)
+    printed = words_of(medxgan("inspect", tmp_path / "s.safetensors").out)
+    assert "in the specification of the model it stands for, and distil again." in printed
+    assert "Then use it with: medxgan distill MODEL DATA" in printed
+
+
+def test_an_input_size_that_is_none_is_to_be_left_out(medxgan, tmp_path):
+    path, spec = write_onnx(tmp_path / "m.onnx", side=64), tmp_path / "spec.toml"
+    spec.write_text('size = 64\ninput_size = 48\nclass_names = ["no", "yes"]\n')
+    outcome = medxgan("inspect", path, "--spec", spec)
+    assert outcome.code == 2
+    assert "leave out input_size in the specification" in words_of(outcome.err)
 
 
 def test_inspect_a_bundle_whose_model_takes_another_size(medxgan, tmp_path):

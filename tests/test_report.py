@@ -349,7 +349,13 @@ def test_without_maps_of_evidence_nothing_is_said_of_their_colours():
     assert page.classed("missing") == []
 
 
-def test_the_last_frame_of_a_series_never_stands_alone():
+@pytest.mark.parametrize("count", range(2, 32))
+def test_the_last_frame_of_a_series_never_stands_alone(count):
+    columns = [int(across) for across in re.findall(r"repeat\((\d+),", series_rules([count]))]
+    assert columns and 1 not in {count % across for across in columns}
+
+
+def test_a_series_as_usual_fits_a_window_as_usual():
     widths = dict(re.findall(r"min-width: (\d+)px.*repeat\((\d+),", series_rules([11])))
     assert sorted(map(int, widths.values())) == [3, 4, 6, 11]
     assert widths[max(widths, key=int)] == "11"

@@ -91,7 +91,8 @@ def check_folders(out: Path, inputs: Inputs) -> None:
     Raises:
         OutputError: ``out`` holds an explanation of an image that is not among ``inputs``.
     """
-    check_replaced(out, unique_folder_names(inputs.names))
+    folders = unique_folder_names(inputs.names)
+    check_replaced(out, dict(zip(folders, inputs.images.numpy(), strict=True)))
 
 
 def write_explanations(

@@ -29,3 +29,27 @@ def what_to_write(taken: int, drawn: int | Sequence[int] = SIZES) -> str:
     if not isinstance(drawn, int):
         drawn = next((size for size in drawn if size >= taken), drawn[-1])
     return f"size = {drawn}" + (f" and input_size = {taken}" if taken != drawn else "")
+
+
+def where_to_write(
+    entries: str, *, architecture: str | None, file: str | None, surrogate: bool
+) -> str:
+    """What to do with entries of a specification, a clause.
+
+    Args:
+        entries: from ``what_to_write``.
+        architecture: of a network of this program, or None.
+        file: what the classifier was loaded from, or None.
+        surrogate: does it stand for another model?
+
+    >>> where_to_write("size = 64", architecture=None, file="net.toml", surrogate=False)
+    'set size = 64 in its specification'
+    """
+    if surrogate:
+        return f"set {entries} in the specification of the model it stands for, and distil again"
+    if architecture is not None and (file or "").endswith(".safetensors"):
+        return (
+            f'describe it in a .toml file with source = "{architecture}", weights = "{file}", '
+            f"and {entries} in its specification"
+        )
+    return f"set {entries} in its specification"

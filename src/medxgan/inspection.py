@@ -105,8 +105,10 @@ def _folder(path: Path) -> Finding:
         return _run(path)
     if (path / FACTS_FILE).is_file():
         return Finding("the folder of an explanation", {}, f"view {path}")
-    if (path / TABLE_FILE).is_file() or explanation_folders(path):
-        facts = {"explanations": str(len(explanation_folders(path)))}
+    explained = explanation_folders(path)
+    inside = sorted(each.name for each in path.iterdir() if each.is_dir())
+    if (path / TABLE_FILE).is_file() or (explained and explained == inside):
+        facts = {"explanations": str(len(explained))}
         return Finding("a folder of explanations", facts, f"view {path}")
     return _dataset(path)
 

@@ -14,7 +14,7 @@ from medxgan.classifiers.onnx_file import read_onnx
 from medxgan.classifiers.onnx_model import fixed_side, open_onnx
 from medxgan.classifiers.surrogate import HELD_OUT, STANDS_FOR, held_out_likeness, true_model_of
 from medxgan.explain.abilities import abilities
-from medxgan.image_sizes import SIZES, what_to_write
+from medxgan.image_sizes import SIZES, what_to_write, where_to_write
 from medxgan.types import ClassifierSpec
 
 Facts = dict[str, str]
@@ -61,12 +61,14 @@ def classifier_finding(source: str, given: Given = NOTHING_GIVEN) -> Finding:
         },
         **ability_facts(classifier.kind, classifier.spec.size),
     }
-    return Finding(
-        "a classifier",
-        facts,
-        _use_of_model(classifier.kind, source, given),
-        _change(classifier.spec, classifier.architecture, source),
-    )
+    surrogate = STANDS_FOR in classifier.measured
+    change = _change(classifier.spec, classifier.architecture, source, surrogate=surrogate)
+    if change and surrogate:
+        use = "distill MODEL DATA --out SURROGATE.safetensors"
+    else:
+        described = change and source.endswith(".safetensors")
+        use = _use_of_model(classifier.kind, "FILE.toml" if described else source, given)
+    return Finding("a classifier", facts, use, change)
 
 
 def model_file_finding(path: Path, kind: Kind, given: Given) -> Finding:
@@ -92,17 +94,18 @@ def _use_of_model(kind: Kind, source: str, given: Given) -> str:
     return f"fit-direction BUNDLE {options}"
 
 
-def _change(spec: ClassifierSpec, architecture: str | None, source: str) -> str:
+def _change(
+    spec: ClassifierSpec,
+    architecture: str | None = None,
+    file: str | None = None,
+    *,
+    surrogate: bool = False,
+) -> str:
     """What to write so that generators can draw images for a model; empty where they can."""
     if spec.size in SIZES:
         return ""
     entries = what_to_write(spec.taken_size)
-    if architecture is not None and source.endswith(".safetensors"):
-        return (
-            f'describe it in a .toml file with source = "{architecture}", weights = "{source}", '
-            f"and {entries} in its specification"
-        )
-    return f"set {entries} in its specification"
+    return where_to_write(entries, architecture=architecture, file=file, surrogate=surrogate)
 
 
 def specification_finding(path: Path) -> Finding:
@@ -113,7 +116,7 @@ def specification_finding(path: Path) -> Finding:
     """
     use = f"train DATA --classifier FILE.py:CLASS --weights FILE --spec {path} --out RUN"
     spec = read_spec(path)
-    return Finding("a classifier's specification", spec_facts(spec), use, _change(spec, None, ""))
+    return Finding("a classifier's specification", spec_facts(spec), use, _change(spec))
 
 
 def weights_finding(path: Path) -> Finding:

@@ -197,6 +197,8 @@ def _advice(port: Port, spec: ClassifierSpec) -> str:
     if side is None or port.shape[1] not in (None, spec.channels):
         return "correct channels and size, or export the model for images [N, C, H, W]"
     drawn = spec.size if spec.size in SIZES else SIZES
+    if side == drawn:
+        return "leave out input_size in the specification"
     return f"set {what_to_write(side, drawn)} in the specification"
 
 

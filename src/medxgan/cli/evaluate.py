@@ -66,7 +66,9 @@ def evaluate(
     ] = False,
     no_noise: Annotated[
         bool,
-        typer.Option("--no-noise", help="Do not explain noisy images, too: a quarter of the time."),
+        typer.Option(
+            "--no-noise", help="Explain each image once, not three times more under noise."
+        ),
     ] = False,
     refine: Refine = None,
     window: BundleWindow = None,

@@ -90,9 +90,9 @@ def split_by_group(
 
     Groups are dealt out, largest first and shuffled among equals, each to the part where it lowers
     ``sum over parts and labels of (wanted - dealt)^2 / wanted`` most; all images together count as
-    one more label. Where there are as many groups as parts, no part stays empty; and a part of one
-    label gets a group of another from a part that has one to spare, so that few groups, such as
-    eight volumes, can be learned from and judged on.
+    one more label. Where there are as many groups as parts, no part stays empty; and a part of
+    fewer than two labels gets groups of others from parts that have some to spare, so that few
+    groups, such as eight volumes, can be learned from and judged on.
 
     >>> parts = split_by_group(np.array([0, 1] * 6), np.array(list("aabbccddeeff")), (0.5, 0.5), 0)
     >>> np.bincount(parts).tolist(), bool((parts[::2] == parts[1::2]).all())
@@ -138,9 +138,9 @@ def _give_a_second_label(
     order: Sequence[int],
     tallies: Sequence[Counter[int | str]],
 ) -> None:
-    """Move the smallest group to spare into a part that shows one label only, if there is any.
+    """Move the smallest groups to spare into a part that shows fewer than two labels.
 
-    It is to spare where its part keeps another group of each of its labels.
+    One is to spare where its part keeps another group of each of its labels.
     """
 
     def holders(place: int) -> Counter[int | str]:
@@ -153,17 +153,16 @@ def _give_a_second_label(
             if label not in ("all", UNLABELLED)
         )
 
-    shown = holders(part)
-    if len(shown) != 1:
-        return
-    for group in reversed(order):
+    def to_spare(group: int) -> bool:
         labels = {*tallies[group]} - {"all", UNLABELLED}
-        if labels <= {*shown}:
-            continue
         kept = holders(int(parts[group]))
-        if all(kept[label] > 1 for label in labels):
-            parts[group] = part
+        return not labels <= {*holders(part)} and all(kept[label] > 1 for label in labels)
+
+    while len(holders(part)) < 2:
+        moved = next((group for group in reversed(order) if to_spare(group)), None)
+        if moved is None:
             return
+        parts[moved] = part
 
 
 def _shared_groups_note(splits: Splits, groups: NDArray[np.str_]) -> tuple[str, ...]:

@@ -104,6 +104,8 @@ def _check_identity(folder: Path, identity: dict[str, Any]) -> None:
         before = None
     if not isinstance(before, dict):
         raise OutputError(f"{path} cannot be read; remove the folder {folder} and start again")
+    # Kept before noise could be left out, it was not.
+    before = {"noise": True} | before
     differences = [
         f"{name}: {_shown(before.get(name))}, now {_shown(value)}"
         for name, value in identity.items()

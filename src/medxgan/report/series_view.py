@@ -54,6 +54,11 @@ def series_rules(counts: Iterable[int]) -> str:
     """
     rules = []
     for count in sorted(set(counts)):
+        few = (3, 2, *range(4, count + 1))
+        fewest = next((across for across in few if count % across != 1), 1)
+        rules.append(
+            f".series .of-{count} {{ grid-template-columns: repeat({fewest}, minmax(0, 1fr)); }}\n"
+        )
         for across in sorted({ceil(count / rows) for rows in range(1, count + 1)}):
             if across > 2 and count % across != 1:
                 least = across * (SMALLEST_SIDE + GAP) - GAP + AROUND

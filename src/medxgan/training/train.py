@@ -21,11 +21,12 @@ from medxgan.bundle import (
     save_bundle,
 )
 from medxgan.classifiers import KINDS, TorchClassifier
+from medxgan.classifiers.surrogate import true_model_of
 from medxgan.config import TrainingSettings, settings_to_toml
 from medxgan.data import Dataset
 from medxgan.data.presentation import NOTHING_KEPT, KeptPresentation
 from medxgan.errors import ClassifierError, ConfigError, OutputError
-from medxgan.image_sizes import SIZES, in_words, what_to_write
+from medxgan.image_sizes import SIZES, in_words, what_to_write, where_to_write
 from medxgan.networks.published import SIZES as PUBLISHED_SIZES
 from medxgan.packing import pack, unpack
 from medxgan.scoretext import words_for
@@ -180,10 +181,15 @@ def _check(plan: Plan) -> None:
     spec = plan.classifier.spec
     sizes = PUBLISHED_SIZES if plan.settings.recipe == "published" else SIZES
     if spec.size not in sizes:
+        advice = where_to_write(
+            what_to_write(spec.taken_size, sizes),
+            architecture=plan.classifier.architecture,
+            file=plan.named or plan.classifier.source,
+            surrogate=true_model_of(plan.classifier.measured) is not None,
+        )
         raise ClassifierError(
             f"the images of a generator are {in_words(sizes)} pixels high and wide, and the "
-            f"classifier is described for {spec.size}; "
-            f"set {what_to_write(spec.taken_size, sizes)} in its specification"
+            f"classifier is described for {spec.size}; {advice}"
         )
     if (plan.data.channels, plan.data.size) != (spec.channels, spec.size):
         raise ClassifierError(

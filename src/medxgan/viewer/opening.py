@@ -37,7 +37,8 @@ def open_desk(
     Args:
         bundle: name of a shipped one, or a folder.
         direction: of a style-based generator; see ``medxgan.load``. Of several, where None, the
-            first by name that can be loaded; readers can choose the others in the page.
+            first by name that can be loaded and whose model has gradients, if any; readers can
+            choose the others in the page.
         classifier: the explained model, where the bundle does not hold it.
         device: where to compute.
         shown: how files that leave a choice are shown.

@@ -1,5 +1,7 @@
 /** What a reader chose, kept in this browser from one visit to the next. */
 
+import { SCALES } from "./colours.js";
+
 const PLACE = "medxgan-viewer";
 
 /** Kept keys of the store, and what they are at first. */
@@ -23,7 +25,7 @@ export const DEFAULTS = Object.freeze({
 export function savedPreferences(text = read()) {
   try {
     const entries = Object.entries(JSON.parse(text ?? "{}"));
-    return Object.fromEntries(entries.filter(([key, value]) => isLike(value, DEFAULTS[key])));
+    return Object.fromEntries(entries.filter(([key, value]) => isKnown(key, value)));
   } catch {
     return {};
   }
@@ -50,6 +52,8 @@ function read() {
   }
 }
 
-function isLike(value, model) {
-  return typeof value === typeof model && Array.isArray(value) === Array.isArray(model);
+function isKnown(key, value) {
+  const model = DEFAULTS[key];
+  if (typeof value !== typeof model || Array.isArray(value) !== Array.isArray(model)) return false;
+  return key !== "colours" || Object.hasOwn(SCALES, value);
 }

@@ -350,7 +350,7 @@ def test_explanations_of_other_images_are_not_left_beside_new_ones(
     assert (out / "explanations.csv").read_bytes() == before
     monkeypatch.setattr(demo, "BUNDLE", str(tiny_bundle))
     outcome = medxgan("demo", "--out", out)
-    assert outcome.code == 2 and "holds 2 explanations of an earlier run" in outcome.err
+    assert outcome.code == 2 and "holds 2 explanations of other images" in outcome.err
 
 
 def test_demo_subjects_are_fresh():

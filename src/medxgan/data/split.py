@@ -1,6 +1,6 @@
 """Training, validation and test rows, such that no group (patient) is in two of them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -127,8 +127,9 @@ def split_by_group(
         donors = [group for group in order if parts[group] == 0]
         if not (parts == part).any() and len(donors) > 1:
             parts[donors[-1]] = part
+    shown = [frozenset(tally) - {"all", UNLABELLED} for tally in tallies]
     for part in range(len(shares)):
-        _give_a_second_label(part, parts, order, tallies)
+        _give_a_second_label(part, parts, order, shown)
     return np.asarray(parts[member])
 
 
@@ -136,33 +137,30 @@ def _give_a_second_label(
     part: int,
     parts: NDArray[np.intp],
     order: Sequence[int],
-    tallies: Sequence[Counter[int | str]],
+    labels: Sequence[frozenset[int | str]],
 ) -> None:
     """Move the smallest groups to spare into a part that shows fewer than two labels.
 
     One is to spare where its part keeps another group of each of its labels.
+
+    Args:
+        part: that is to show two.
+        parts: of every group; changed in place.
+        order: groups, the largest first.
+        labels: of every group.
     """
-
-    def holders(place: int) -> Counter[int | str]:
-        """Label -> how many groups of a part have it."""
-        return Counter(
-            label
-            for group in order
-            if parts[group] == place
-            for label in tallies[group]
-            if label not in ("all", UNLABELLED)
-        )
-
-    def to_spare(group: int) -> bool:
-        labels = {*tallies[group]} - {"all", UNLABELLED}
-        kept = holders(int(parts[group]))
-        return not labels <= {*holders(part)} and all(kept[label] > 1 for label in labels)
-
-    while len(holders(part)) < 2:
-        moved = next((group for group in reversed(order) if to_spare(group)), None)
-        if moved is None:
+    for _ in range(2):
+        holders: defaultdict[int, Counter[int | str]] = defaultdict(Counter)
+        for group in order:
+            holders[int(parts[group])].update(labels[group])
+        shown = {*holders[part]}
+        if len(shown) > 1:
             return
-        parts[moved] = part
+        for group in reversed(order):
+            kept = holders[int(parts[group])]
+            if not labels[group] <= shown and all(kept[label] > 1 for label in labels[group]):
+                parts[group] = part
+                break
 
 
 def _shared_groups_note(splits: Splits, groups: NDArray[np.str_]) -> tuple[str, ...]:

@@ -60,8 +60,8 @@ def sentence_of(folder: Path) -> str:
 
 
 def test_names_and_formats_are_those_that_are_written():
-    """Kept twice, so that reading needs no torch."""
-    assert facts_module.FACTS_FILE == saving.FACTS_FILE
+    """Format and report are kept twice, so that reading needs no torch."""
+    assert saved_module.FACTS_FILE == saving.FACTS_FILE
     assert facts_module.FORMAT_VERSION == saving.FORMAT_VERSION
     assert saved_module.TABLE_FILE == saving.TABLE_FILE
     assert saved_module.REPORT_FILE == saving.REPORT_FILE

@@ -13,6 +13,7 @@ from medxgan.audit.document import document
 from medxgan.audit.recurrence import bridge_of
 from medxgan.audit.results import Audit, MethodAudit, Region
 from medxgan.audit.wording import conclusion, percent, sentence, terms, where, with_interval
+from medxgan.counting import counted
 from medxgan.data import write_npz
 from medxgan.explain import METHODS
 from medxgan.explain.scores import evaluate, probability
@@ -89,14 +90,14 @@ def _arrays(audit: Audit) -> dict[str, Any]:
 
 def _figure(audit: Audit, found: MethodAudit) -> bytes:
     places = [Outlined(r.number, r.kind, r.pixels) for r in found.regions]
-    count = f"{found.n} explanation{'' if found.n == 1 else 's'}"
+    count = counted(found.n, "explanation")
     title = f"{METHODS[found.method].title}, {count}: {found.verdict}"
     return places_figure(audit.mean_image, found.mean, found.share, places, title)
 
 
 def _page(audit: Audit, cohort: Cohort, explainer: Explainer, data: Mapping[str, str]) -> AuditPage:
     height, width = audit.mean_image.shape[-2:]
-    explained = f"of {audit.positives} positive{'' if audit.positives == 1 else 's'}"
+    explained = f"of {counted(audit.positives, 'positive')}"
     trust, suspicious = audit.trust, len(audit.judge.suspicious)
     return AuditPage(
         title=f"What decides '{audit.target}'?",

@@ -41,6 +41,7 @@ def check_holds_tensors_only(content: bytes, name: str) -> None:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = {_below_root(entry): archive.read(entry) for entry in archive.namelist()}
             older = any("/" not in entry for entry in archive.namelist())
+    # zipfile raises the last two for unknown compression and for encrypted entries.
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ClassifierError(
             f"{name} is not a readable torch.export file ({error}); copy or export it again"

@@ -39,7 +39,7 @@ def find_decoder(path: Path, opened: FileDataset) -> Decoder:
     name = printable(syntax.name)
     try:
         decoder = get_decoder(syntax)
-    except NotImplementedError:
+    except NotImplementedError:  # pydicom's, for a syntax that it has no decoder for
         raise DataError(
             f"{path} is compressed as '{name}', which cannot be read; decompress it first, "
             "for example by gdcmconv --raw"

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from medxgan.explain.series import Series
+from medxgan.explained import ARRAYS_FILE, FACTS_FILE, TABLE_FILE
 from medxgan.report.classes import has_classes, named_classes
 from medxgan.report.figures import (
     BRIGHTNESS,
@@ -41,8 +42,6 @@ from medxgan.types import Explanation
 
 FORMAT_VERSION = 1
 REPORT_FILE = "report.html"
-TABLE_FILE = "explanations.csv"
-FACTS_FILE = "explanation.json"
 LONGEST_NAME = 60
 RESERVED_BY_WINDOWS = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 SCORES = ("image", "reconstruction", "counterfactual", "transferred")
@@ -152,8 +151,8 @@ def _write_files(explanation: Explanation, folder: Path, scales: Scales) -> None
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png_bytes(picture))
-    _write_arrays(explanation, folder / "explanation.npz")
-    files = sorted([*pictures, "explanation.npz"])
+    _write_arrays(explanation, folder / ARRAYS_FILE)
+    files = sorted([*pictures, ARRAYS_FILE])
     facts = _facts(explanation) | {"colour_scales": _used(scales, explanation), "files": files}
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / FACTS_FILE).write_text(text + "\n", encoding="utf-8")

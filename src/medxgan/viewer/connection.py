@@ -20,6 +20,7 @@ class Connection(H11Protocol):
         super().__init__(*arguments, **options)
         self._limit: asyncio.TimerHandle | None = None
 
+    # Uvicorn narrows what asyncio declares for all protocols to transports of streams.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless there are enough."""
         super().connection_made(transport)

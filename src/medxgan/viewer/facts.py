@@ -12,7 +12,6 @@ from medxgan.viewer.plain_files import open_inside
 
 FORMAT_VERSION = 1
 """Newest format that is read; the one that ``medxgan.report.saving`` writes."""
-FACTS_FILE = "explanation.json"
 LARGEST_BYTES = 2**24
 PARTS = ("image", "reconstruction", "counterfactual", "transferred")
 """What the model was asked about."""

@@ -14,15 +14,14 @@ from threading import Lock
 from typing import Any
 
 from medxgan.errors import DataError, MedxganError
+from medxgan.explained import ARRAYS_FILE, FACTS_FILE, TABLE_FILE
 from medxgan.viewer.arrays import Floats, Shape, array_shapes, check_finite, read_array
-from medxgan.viewer.facts import FACTS_FILE, Facts, read_facts
+from medxgan.viewer.facts import Facts, read_facts
 from medxgan.viewer.faults import UnknownError
 from medxgan.viewer.panes import IMAGES
 from medxgan.viewer.plain_files import open_inside
 
-TABLE_FILE = "explanations.csv"
 REPORT_FILE = "report.html"
-ARRAYS_FILE = "explanation.npz"
 ID_LENGTH = 20
 
 
